@@ -1,0 +1,180 @@
+//! PostgreSQL, through sqlx's pool.
+//!
+//! Transactions are begun and ended here by plain statements, never by `sqlx::Acquire::begin`: a cancelled `begin()` leaves an open
+//! transaction on the pooled connection (sqlx up to 0.9.0), and later writes are acknowledged and lost. A connection whose transaction
+//! did not end is closed instead of going back.
+
+use std::{future::Future, str::FromStr, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, TryStreamExt};
+use sqlx::{
+    AssertSqlSafe, Executor, PgPool,
+    pool::PoolConnection,
+    postgres::{PgArguments, PgConnectOptions, PgDatabaseError, PgPoolOptions, PgRow},
+};
+use tokio::sync::Mutex;
+
+use super::{Conn, Engine, Settings, Tx, busy, migrate, value::Value};
+use crate::error::{Constraint, ConstraintKind, Error, Result};
+
+/// A PostgreSQL database.
+pub(super) struct Postgres {
+    pool: PgPool,
+    statement_timeout: Duration,
+}
+
+impl Postgres {
+    pub(super) async fn open(url: &str, settings: &Settings) -> Result<Self> {
+        let millis = settings.statement_timeout.as_millis().to_string();
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|error| Error::invalid("database_url", error.to_string()))?
+            .application_name("basalt")
+            .statement_cache_capacity(256)
+            .options([("TimeZone", "UTC"), ("statement_timeout", &millis), ("idle_in_transaction_session_timeout", "30000")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(translate)?;
+        let postgres = Self { pool, statement_timeout: settings.statement_timeout };
+        let mut connection = postgres.pool.acquire().await.map_err(translate)?;
+        migrate::postgres(&mut connection).await?;
+        Ok(postgres)
+    }
+
+    pub(super) async fn connection(&self) -> Result<PgConn> {
+        let connection = self.pool.acquire().await.map_err(translate)?;
+        Ok(PgConn { slot: Mutex::new(Slot { connection: Some(connection), in_transaction: false }), statement_timeout: self.statement_timeout })
+    }
+
+    pub(super) async fn write<T, F, Fut>(&self, operation: F) -> Result<T>
+    where
+        F: FnOnce(Tx) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let conn = self.connection().await?;
+        conn.begin().await?;
+        let conn = Arc::new(Conn { engine: Engine::Postgres(conn) });
+        let result = operation(Tx(Arc::clone(&conn))).await;
+        let Engine::Postgres(pg) = &conn.engine else {
+            return Err(Error::internal("a transaction of PostgreSQL changed its engine"));
+        };
+        pg.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await.and(result)
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// One connection out of the pool.
+pub(super) struct PgConn {
+    slot: Mutex<Slot>,
+    statement_timeout: Duration,
+}
+
+struct Slot {
+    connection: Option<PoolConnection<sqlx::Postgres>>,
+    in_transaction: bool,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.in_transaction
+            && let Some(mut connection) = self.connection.take()
+        {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl PgConn {
+    pub(super) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64> {
+        let mut slot = self.slot.lock().await;
+        let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
+        let done = self.within(query.execute(slot.connection()?)).await?;
+        Ok(done.rows_affected())
+    }
+
+    pub(super) async fn fetch(&self, sql: &str, values: &[Value], most: usize) -> Result<Vec<PgRow>> {
+        let mut slot = self.slot.lock().await;
+        let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
+        let rows = query.fetch(slot.connection()?);
+        self.within(rows.take(most).try_collect()).await
+    }
+
+    async fn begin(&self) -> Result<()> {
+        let mut slot = self.slot.lock().await;
+        slot.in_transaction = true;
+        self.within(slot.connection()?.execute("BEGIN")).await?;
+        Ok(())
+    }
+
+    async fn end(&self, how: &'static str) -> Result<()> {
+        let mut slot = self.slot.lock().await;
+        self.within(slot.connection()?.execute(how)).await?;
+        slot.in_transaction = false;
+        Ok(())
+    }
+
+    /// A limit of our own around the server's: a peer that has vanished answers nothing at all.
+    async fn within<T>(&self, run: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        let limit = self.statement_timeout + Duration::from_secs(1);
+        tokio::time::timeout(limit, run).await.map_err(|_| Error::Timeout)?.map_err(translate)
+    }
+}
+
+impl Slot {
+    fn connection(&mut self) -> Result<&mut sqlx::PgConnection> {
+        self.connection.as_deref_mut().ok_or_else(|| Error::internal("the connection is only taken when this is dropped"))
+    }
+}
+
+fn arguments(values: &[Value]) -> Result<PgArguments> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        value.add_to(&mut arguments)?;
+    }
+    Ok(arguments)
+}
+
+/// PostgreSQL's words for a broken rule, in the terms both engines share.
+pub(super) fn translate(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => busy(),
+        sqlx::Error::Io(_) => {
+            tracing::warn!(%error, "the database can't be reached");
+            Error::unavailable("the database can't be reached")
+        }
+        sqlx::Error::Database(database) => match database.try_downcast_ref::<PgDatabaseError>() {
+            Some(refusal) => translate_refusal(refusal).unwrap_or_else(|| Error::internal(error)),
+            None => Error::internal(error),
+        },
+        _ => Error::internal(error),
+    }
+}
+
+fn translate_refusal(refusal: &PgDatabaseError) -> Option<Error> {
+    let code = refusal.code();
+    let kind = match code {
+        "57014" => return Some(Error::Timeout),
+        "57P01" | "57P02" | "57P03" | "53300" => return Some(Error::unavailable("the database is starting, stopping or full")),
+        "23505" => ConstraintKind::Unique,
+        "23503" => ConstraintKind::ForeignKey,
+        "23502" => ConstraintKind::NotNull,
+        "23514" => ConstraintKind::Check,
+        "23P01" => ConstraintKind::Exclusion,
+        code if code.starts_with("22") => ConstraintKind::Data(code.as_bytes().try_into().ok()?),
+        _ => return None,
+    };
+    Some(Error::Constraint(Constraint {
+        kind,
+        table: refusal.table().map(str::to_owned),
+        columns: refusal.column().map(str::to_owned).into_iter().collect(),
+        name: refusal.constraint().map(str::to_owned),
+        detail: refusal.detail().map(str::to_owned),
+        message: refusal.message().to_owned(),
+    }))
+}

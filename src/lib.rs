@@ -1,0 +1,8 @@
+//! Basalt: the back end that serverless apps call instead of writing one.
+//!
+//! The map, in reading order: `main` parses and calls [`cli`], which opens an [`app::App`] and runs the [`server`]; [`router`] mounts the
+//! rooms ([`tenants`], [`auth`], [`records`], [`storage`]) above the ground floor (everything else here, which knows no room).
+
+pub mod clock;
+pub mod db;
+pub mod error;
