@@ -4,5 +4,7 @@
 //! rooms ([`tenants`], [`auth`], [`records`], [`storage`]) above the ground floor (everything else here, which knows no room).
 
 pub mod clock;
+pub mod config;
 pub mod db;
 pub mod error;
+pub mod http;

@@ -1,0 +1,24 @@
+//! What every surface shares of HTTP: the connection, what stands around handlers, error answers, reading bodies.
+//!
+//! The way of a request: [`framing`] and [`wire`] guard the bytes of a connection, [`layers`] stands around all routes, the rooms'
+//! handlers follow. Start reading at [`Front`].
+
+pub mod body;
+mod cors;
+mod framing;
+mod layers;
+pub(crate) mod metrics;
+mod notes;
+mod peer;
+mod prefix;
+mod problem;
+mod surface;
+pub(crate) mod wire;
+
+pub use self::{
+    layers::Front,
+    notes::{RequestId, note_tenant, request_id},
+    peer::{Network, NotANetwork, PeerAddress},
+    prefix::{OriginalPath, TenantInPath},
+    problem::{Problem, report},
+};

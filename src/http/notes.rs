@@ -1,0 +1,113 @@
+//! What is known of the request being answered, for the log, the metrics and error answers. It travels beside the request, so that it
+//! can be read and added to wherever its answer is made.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use axum::extract::MatchedPath;
+use http::{HeaderMap, HeaderValue, header::HeaderName, request::Parts};
+use uuid::Uuid;
+
+use super::surface::Surface;
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    pub(super) static NOTES: Arc<Notes>;
+}
+
+/// The notes of one request.
+#[derive(Debug)]
+pub(super) struct Notes {
+    pub(super) id: RequestId,
+    pub(super) surface: Surface,
+    tenant: OnceLock<Box<str>>,
+    route: OnceLock<MatchedPath>,
+}
+
+impl Notes {
+    pub(super) fn new(id: RequestId, surface: Surface) -> Arc<Self> {
+        Arc::new(Self { id, surface, tenant: OnceLock::new(), route: OnceLock::new() })
+    }
+
+    pub(super) fn tenant(&self) -> &str {
+        self.tenant.get().map_or("", |tenant| tenant)
+    }
+
+    /// The route as it is declared, which holds no value of the request; where nobody noted it, its surface.
+    pub(super) fn route(&self) -> &str {
+        self.route.get().map_or(self.surface.prefix(), MatchedPath::as_str)
+    }
+}
+
+/// Names one request, in the log and in answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The client's own, if it is one; else a new one.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        headers.get(REQUEST_ID).filter(|id| is_request_id(id)).cloned().map_or_else(Self::new, Self)
+    }
+
+    fn new() -> Self {
+        let mut text = Uuid::encode_buffer();
+        let text = Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        Self(HeaderValue::from_str(text).expect("a UUID is letters, digits and hyphens"))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn is_request_id(id: &HeaderValue) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    (1..=64).contains(&id.len()) && id.as_bytes().iter().all(is_plain)
+}
+
+/// The id of the request being answered; a new one outside of any (a job, a command).
+pub fn request_id() -> RequestId {
+    NOTES.try_with(|notes| notes.id.clone()).unwrap_or_else(|_| RequestId::new())
+}
+
+/// Notes the tenant that was found for the request being answered, and its route.
+pub fn note_tenant(parts: &Parts, reference: &str) {
+    let _ = NOTES.try_with(|notes| {
+        let _ = notes.tenant.set(reference.into());
+        if let Some(route) = parts.extensions.get::<MatchedPath>() {
+            let _ = notes.route.set(route.clone());
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_taken_over_only_if_it_is_harmless() {
+        let id_of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_str(value).unwrap());
+            RequestId::of(&headers).to_string()
+        };
+        assert_eq!(id_of("a-b_c.9"), "a-b_c.9");
+        for wrong in ["", "a b", "a\"b", &"x".repeat(65)] {
+            assert!(Uuid::parse_str(&id_of(wrong)).is_ok(), "{wrong:?}");
+        }
+    }
+}
