@@ -1,0 +1,322 @@
+//! Argon2id on a pool of its own, so that a storm of sign-ins never slows the other requests.
+//!
+//! One low-priority thread per core, each with one block of memory that it uses again; a short queue, and beyond it the caller is told
+//! to come back. Threads start with the first password and end after a minute without work, and their memory with them.
+
+use std::{
+    collections::VecDeque,
+    num::NonZero,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use argon2::{
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Ident, Output, ParamsString, PasswordHash, Salt},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::oneshot;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::error::{Error, Result};
+
+/// How long a thread keeps its memory without work.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// The nicest a hash may be to everything else without starving: half of the lowest priority there is.
+const NICENESS: i32 = 10;
+
+/// A stored hash that asks for more than this was not made by us and could be made to stop us.
+const MOST_MEMORY_KIB: u32 = 256 * 1024;
+const MOST_PASSES: u32 = 16;
+const MOST_LANES: u32 = 16;
+
+/// What hashing may cost and how much of it may wait.
+#[derive(Clone, Debug)]
+pub struct PasswordSettings {
+    /// Memory per hash in KiB.
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub passes: u32,
+    /// Lanes, computed one after the other.
+    pub lanes: u32,
+    /// Threads; `None` is one per core.
+    pub threads: Option<usize>,
+    /// How many hashes may wait before the next is refused.
+    pub queue: usize,
+}
+
+impl Default for PasswordSettings {
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, passes: 2, lanes: 1, threads: None, queue: 64 }
+    }
+}
+
+/// Hashes and verifies passwords. Cheap to clone.
+#[derive(Clone)]
+pub struct Passwords {
+    pool: Arc<Pool>,
+}
+
+/// What verifying a password found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The password is the right one.
+    pub ok: bool,
+    /// It is right, and its hash was made with other costs than those of today: hash it again.
+    pub needs_rehash: bool,
+}
+
+impl Passwords {
+    /// A pool that starts its threads when the first password comes.
+    pub fn new(settings: PasswordSettings) -> Result<Self> {
+        let params = Params::new(settings.memory_kib, settings.passes, settings.lanes, None)
+            .map_err(|error| Error::invalid("passwords", format!("these costs of Argon2 can't be used: {error}")))?;
+        let most = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)).max(1);
+        let state = Mutex::new(State { waiting: VecDeque::new(), threads: 0, running: 0 });
+        Ok(Self { pool: Arc::new(Pool { params, most, queue: settings.queue, state, work: Condvar::new() }) })
+    }
+
+    /// Hashes a password into a PHC string with a fresh salt.
+    pub async fn hash(&self, password: &str) -> Result<String> {
+        match self.pool.submit(Task::Hash(normalised(password))).await? {
+            Done::Hash(phc) => Ok(phc),
+            Done::Verified(_) => Err(Error::internal("the password pool answered another question")),
+        }
+    }
+
+    /// Compares a password with a stored hash. Without one, the same work is done for nothing and the answer is no: how long it takes
+    /// does not tell whether there is such a user.
+    pub async fn verify(&self, password: &str, phc: Option<&str>) -> Result<Verified> {
+        match self.pool.submit(Task::Verify(normalised(password), phc.map(str::to_owned))).await? {
+            Done::Verified(verified) => Ok(verified),
+            Done::Hash(_) => Err(Error::internal("the password pool answered another question")),
+        }
+    }
+}
+
+/// One password typed on two keyboards is one password: NIST SP 800-63B asks for one normal form, and NFC changes the least.
+fn normalised(password: &str) -> SecretString {
+    password.nfc().collect::<String>().into()
+}
+
+struct Pool {
+    params: Params,
+    most: usize,
+    queue: usize,
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+struct State {
+    waiting: VecDeque<Job>,
+    threads: usize,
+    running: usize,
+}
+
+struct Job {
+    task: Task,
+    answer: oneshot::Sender<Result<Done>>,
+}
+
+enum Task {
+    Hash(SecretString),
+    Verify(SecretString, Option<String>),
+}
+
+enum Done {
+    Hash(String),
+    Verified(Verified),
+}
+
+impl Pool {
+    async fn submit(self: &Arc<Self>, task: Task) -> Result<Done> {
+        let (answer, result) = oneshot::channel();
+        self.enqueue(Job { task, answer })?;
+        result.await.map_err(|_| Error::internal("a password thread ended before it answered"))?
+    }
+
+    fn enqueue(self: &Arc<Self>, job: Job) -> Result<()> {
+        let mut state = self.lock();
+        let most = self.most + self.queue;
+        if state.waiting.len() + state.running >= most {
+            // Who has gone away waits no longer.
+            state.waiting.retain(|job| !job.answer.is_closed());
+        }
+        if state.waiting.len() + state.running >= most {
+            return Err(Error::unavailable("too many passwords are being checked; try again in a second"));
+        }
+        state.waiting.push_back(job);
+        if state.waiting.len() + state.running > state.threads && state.threads < self.most {
+            let pool = Arc::clone(self);
+            std::thread::Builder::new().name("password".to_owned()).spawn(move || pool.run())?;
+            state.threads += 1;
+        }
+        self.work.notify_one();
+        Ok(())
+    }
+
+    fn run(&self) {
+        lower_priority();
+        let mut memory = Vec::new();
+        while let Some(job) = self.next() {
+            // Who no longer waits for the answer is not worth 19 MiB of work.
+            let done = (!job.answer.is_closed()).then(|| self.perform(job.task, &mut memory));
+            // Before the answer: who has it may come again at once, and finds this thread free.
+            self.lock().running -= 1;
+            if let Some(done) = done {
+                let _ = job.answer.send(done);
+            }
+        }
+    }
+
+    /// The next job; `None` after a minute without one, and then this thread has left the count.
+    fn next(&self) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.waiting.pop_front() {
+                state.running += 1;
+                return Some(job);
+            }
+            let (again, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = again;
+            if waited.timed_out() && state.waiting.is_empty() {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+
+    fn perform(&self, task: Task, memory: &mut Vec<Block>) -> Result<Done> {
+        match task {
+            Task::Hash(password) => self.hash(&password, memory).map(Done::Hash),
+            Task::Verify(password, Some(phc)) => self.verify(&password, &phc, memory).map(Done::Verified),
+            Task::Verify(password, None) => {
+                self.hash(&password, memory)?;
+                Ok(Done::Verified(Verified { ok: false, needs_rehash: false }))
+            }
+        }
+    }
+
+    fn hash(&self, password: &SecretString, memory: &mut Vec<Block>) -> Result<String> {
+        let mut salt = [0; 16];
+        aws_lc_rs::rand::fill(&mut salt).map_err(|_| Error::internal("the machine gave no random bytes"))?;
+        let output = derive(Algorithm::Argon2id, Version::V0x13, &self.params, password, &salt, Params::DEFAULT_OUTPUT_LEN, memory)?;
+        let hash = PasswordHash {
+            algorithm: Ident::from(Algorithm::Argon2id),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(&self.params).map_err(refused)?,
+            salt: Some(Salt::new(&salt).map_err(refused)?),
+            hash: Some(output),
+        };
+        Ok(hash.to_string())
+    }
+
+    fn verify(&self, password: &SecretString, phc: &str, memory: &mut Vec<Block>) -> Result<Verified> {
+        let stored = PasswordHash::new(phc).map_err(refused)?;
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(refused)?;
+        let version = stored.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(refused)?;
+        let params = Params::try_from(&stored).map_err(refused)?;
+        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+            return Err(Error::internal("a stored password hash has no salt or no output"));
+        };
+        if params.m_cost() > MOST_MEMORY_KIB || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES {
+            return Err(Error::internal("a stored password hash asks for more work than is allowed"));
+        }
+        let output = derive(algorithm, version, &params, password, salt.as_ref(), expected.len(), memory)?;
+        // `Output` compares in constant time.
+        let ok = output == expected;
+        let as_of_today = algorithm == Algorithm::Argon2id && version == Version::V0x13 && same_costs(&params, &self.params);
+        Ok(Verified { ok, needs_rehash: ok && !as_of_today })
+    }
+
+    /// A thread that panicked held no half-done state: every change under this lock is one assignment.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn derive(
+    algorithm: Algorithm,
+    version: Version,
+    params: &Params,
+    password: &SecretString,
+    salt: &[u8],
+    length: usize,
+    memory: &mut Vec<Block>,
+) -> Result<Output> {
+    let blocks = params.block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::new());
+    }
+    let mut output = [0; Output::MAX_LENGTH];
+    let output = output.get_mut(..length).ok_or_else(|| Error::internal("a stored password hash is too long"))?;
+    Argon2::new(algorithm, version, params.clone())
+        .hash_password_into_with_memory(password.expose_secret().as_bytes(), salt, output, &mut memory[..blocks])
+        .map_err(refused)?;
+    Output::new(output).map_err(refused)
+}
+
+fn same_costs(one: &Params, other: &Params) -> bool {
+    (one.m_cost(), one.t_cost(), one.p_cost()) == (other.m_cost(), other.t_cost(), other.p_cost())
+}
+
+fn refused(error: impl std::fmt::Display) -> Error {
+    Error::internal(format!("Argon2 refused: {error}"))
+}
+
+/// Linux gives each thread a priority of its own; elsewhere the pool's size has to do.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
+        tracing::debug!(%error, "a password thread keeps its priority");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cheap() -> PasswordSettings {
+        PasswordSettings { memory_kib: 8, passes: 1, lanes: 1, threads: Some(1), queue: 4 }
+    }
+
+    #[tokio::test]
+    async fn the_whole_password_is_verified_in_one_normal_form() {
+        let passwords = Passwords::new(cheap()).unwrap();
+        let long = format!("{}\u{e9}", "x".repeat(100));
+        let phc = passwords.hash(&long).await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{phc}");
+        let decomposed = format!("{}e\u{301}", "x".repeat(100));
+        assert_eq!(passwords.verify(&decomposed, Some(&phc)).await.unwrap(), Verified { ok: true, needs_rehash: false });
+        assert!(!passwords.verify(&"x".repeat(100), Some(&phc)).await.unwrap().ok);
+        assert!(!passwords.verify(&long, None).await.unwrap().ok);
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_costs_is_to_be_made_again() {
+        let old = Passwords::new(cheap()).unwrap().hash("correct horse").await.unwrap();
+        let passwords = Passwords::new(PasswordSettings { passes: 2, ..cheap() }).unwrap();
+        assert_eq!(passwords.verify("correct horse", Some(&old)).await.unwrap(), Verified { ok: true, needs_rehash: true });
+        assert_eq!(passwords.verify("wrong horse", Some(&old)).await.unwrap(), Verified { ok: false, needs_rehash: false });
+    }
+
+    #[tokio::test]
+    async fn a_stored_hash_can_not_ask_for_all_the_memory() {
+        let passwords = Passwords::new(cheap()).unwrap();
+        let greedy = "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        assert!(passwords.verify("x", Some(greedy)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_in_the_queue_is_refused_at_once() {
+        let passwords = Passwords::new(PasswordSettings { memory_kib: 19 * 1024, queue: 1, ..cheap() }).unwrap();
+        let all = (0..8).map(|_| {
+            let passwords = passwords.clone();
+            async move { passwords.hash("correct horse").await }
+        });
+        let results = futures_util::future::join_all(all).await;
+        let refused = results.iter().filter(|result| matches!(result, Err(Error::Unavailable(_)))).count();
+        assert!(results[0].is_ok() && results[1].is_ok() && (1..=6).contains(&refused), "{refused} of 8 were refused");
+    }
+}
