@@ -10,7 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use tokio_util::sync::CancellationToken;
@@ -19,9 +23,9 @@ use tower_service::Service as _;
 use super::{
     cors,
     metrics::metrics,
-    notes::{NOTES, Notes, REQUEST_ID, RequestId},
+    notes::{NOTES, Notes, REQUEST_ID},
     prefix::strip_tenant,
-    surface::{Surface, Trouble},
+    surface::{Surface, SurfaceError},
 };
 use crate::config;
 
@@ -58,11 +62,11 @@ impl Front {
         let began = Instant::now();
         strip_tenant(&mut request);
         let surface = Surface::of(request.uri().path());
-        let notes = Notes::new(RequestId::of(request.headers()), surface);
+        let notes = Notes::new(request.headers(), surface);
         let method = request.method().clone();
         let origin = request.headers().get(header::ORIGIN).cloned();
 
-        let mut response = NOTES.scope(Arc::clone(&notes), self.dispatch(&notes, request)).await;
+        let mut response = NOTES.scope(Arc::clone(&notes), self.dispatch(surface, request)).await;
         self.dress(&notes, origin, response.headers_mut());
 
         let took = began.elapsed();
@@ -71,40 +75,38 @@ impl Front {
         response
     }
 
-    async fn dispatch(&self, notes: &Notes, request: Request<Body>) -> Response {
+    async fn dispatch(&self, surface: Surface, request: Request<Body>) -> Response {
         if cors::is_preflight(&request) {
             return cors::preflight(request.headers());
         }
         if has_two_authorities(&request) {
-            return notes.surface.answer(Trouble::TwoAuthorities, &notes.id, request.headers());
+            return SurfaceError::bad_request(surface, "the request line and the Host header name different hosts").into_response();
         }
         let (method, path) = (request.method(), request.uri().path());
-        if notes.surface.is_transfer(method, path) {
-            return self.call(notes, request, None).await;
+        if surface.is_transfer(method, path) {
+            return self.call(surface, request, None).await;
         }
         let _place = match self.take_place() {
             Some(place) => Some(place),
             // Who asks how we are must get an answer above all when there is much to do.
-            None if notes.surface == Surface::Other => None,
-            None => return notes.surface.answer(Trouble::Overloaded, &notes.id, request.headers()),
+            None if surface == Surface::Other => None,
+            None => return SurfaceError::overloaded(surface).into_response(),
         };
-        self.call(notes, request, Some(self.shared.request_timeout)).await
+        self.call(surface, request, Some(self.shared.request_timeout)).await
     }
 
-    async fn call(&self, notes: &Notes, request: Request<Body>, limit: Option<Duration>) -> Response {
-        let asked_version = api_version(notes.surface, request.headers());
-        let trouble = |trouble| notes.surface.answer(trouble, &notes.id, &asked_version);
+    async fn call(&self, surface: Surface, request: Request<Body>, limit: Option<Duration>) -> Response {
         let answer = AssertUnwindSafe(self.shared.router.clone().call(request)).catch_unwind();
         let outcome = match limit {
             None => answer.await,
             Some(limit) => match tokio::time::timeout(limit, answer).await {
                 Ok(outcome) => outcome,
-                Err(_) => return trouble(Trouble::TooSlow),
+                Err(_) => return SurfaceError::too_slow(surface).into_response(),
             },
         };
         match outcome {
             Ok(Ok(response)) => response,
-            Err(_) => trouble(Trouble::Panicked),
+            Err(_) => SurfaceError::internal(surface).into_response(),
         }
     }
 
@@ -163,17 +165,6 @@ impl tower_service::Service<Request<Body>> for Front {
 fn has_two_authorities(request: &Request<Body>) -> bool {
     let Some(authority) = request.uri().authority() else { return false };
     request.headers().get(header::HOST).is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()))
-}
-
-/// The one header that an answer of our own depends on, kept from the request before it is given away.
-fn api_version(surface: Surface, headers: &HeaderMap) -> HeaderMap {
-    let mut kept = HeaderMap::new();
-    if surface == Surface::Auth
-        && let Some(version) = headers.get(super::surface::API_VERSION)
-    {
-        kept.insert(super::surface::API_VERSION, version.clone());
-    }
-    kept
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

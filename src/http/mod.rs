@@ -17,8 +17,9 @@ pub(crate) mod wire;
 
 pub use self::{
     layers::Front,
-    notes::{RequestId, note_tenant, request_id},
+    notes::{RequestId, note_tenant, request_id, wants_text_codes},
     peer::{Network, NotANetwork, PeerAddress},
     prefix::{OriginalPath, TenantInPath},
     problem::{Problem, report},
+    surface::{Surface, SurfaceError},
 };

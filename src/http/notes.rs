@@ -10,7 +10,7 @@ use axum::extract::MatchedPath;
 use http::{HeaderMap, HeaderValue, header::HeaderName, request::Parts};
 use uuid::Uuid;
 
-use super::surface::Surface;
+use super::surface::{API_VERSION, Surface};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -23,13 +23,18 @@ tokio::task_local! {
 pub(super) struct Notes {
     pub(super) id: RequestId,
     pub(super) surface: Surface,
+    wants_text_codes: bool,
     tenant: OnceLock<Box<str>>,
     route: OnceLock<MatchedPath>,
 }
 
 impl Notes {
-    pub(super) fn new(id: RequestId, surface: Surface) -> Arc<Self> {
-        Arc::new(Self { id, surface, tenant: OnceLock::new(), route: OnceLock::new() })
+    pub(super) fn new(headers: &HeaderMap, surface: Surface) -> Arc<Self> {
+        let id = RequestId::of(headers);
+        // Dates in this spelling sort as text.
+        let is_new = |version: &HeaderValue| version.len() == 10 && version.as_bytes() >= b"2024-01-01".as_slice();
+        let wants_text_codes = surface == Surface::Auth && headers.get(API_VERSION).is_some_and(is_new);
+        Arc::new(Self { id, surface, wants_text_codes, tenant: OnceLock::new(), route: OnceLock::new() })
     }
 
     pub(super) fn tenant(&self) -> &str {
@@ -82,6 +87,11 @@ fn is_request_id(id: &HeaderValue) -> bool {
 /// The id of the request being answered; a new one outside of any (a job, a command).
 pub fn request_id() -> RequestId {
     NOTES.try_with(|notes| notes.id.clone()).unwrap_or_else(|_| RequestId::new())
+}
+
+/// Whether the caller asked auth for errors in the form of 2024-01-01.
+pub fn wants_text_codes() -> bool {
+    NOTES.try_with(|notes| notes.wants_text_codes).unwrap_or_default()
 }
 
 /// Notes the tenant that was found for the request being answered, and its route.
