@@ -33,7 +33,8 @@ def search_request(args):
     department = text(args, "department", required=False)
     query = {
         "search": f"wfts.{text(args, 'q')}",
-        "select": f"{COLUMNS},department:departments{'!inner' if department else ''}(code,name)",
+        # By its column: a department also has an employee at its head.
+        "select": f"{COLUMNS},department:departments!department_id{'!inner' if department else ''}(code,name)",
         "limit": str(whole_number(args, "limit", default=20, largest=100)),
     }
     if department:

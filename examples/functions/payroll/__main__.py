@@ -121,7 +121,7 @@ def salaries_page(basalt, month, size, after):
         conditions.append(f"or(employee_id.gt.{employee},and(employee_id.eq.{employee},effective_from.gt.{start}))")
     query = {
         "select": "employee_id,effective_from,effective_to,currency,pay_basis,base_minor,"
-        "employee:employees(employee_number,display_name,job_title,department:departments(name))",
+        "employee:employees(employee_number,display_name,job_title,department:departments!department_id(name))",
         "effective_from": f"lte.{month.last}",
         "and": f"({','.join(conditions)})",
         "order": "employee_id,effective_from",
@@ -293,7 +293,7 @@ class Month:
 
 class Options:
     def __init__(self, args):
-        self.bucket = text(args, "bucket", default="payslips")
+        self.bucket = text(args, "bucket", default="slips")
         self.currency = text(args, "currency", default="USD")
         self.batch = whole_number(args, "batch", default=200, largest=1000)
         self.stop_after = whole_number(args, "stop_after", default=0, largest=10**9)

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { createClient } from '@supabase/supabase-js'
 
-export const url = needed('BASALT_URL')
-export const publishableKey = needed('BASALT_PUBLISHABLE_KEY')
-export const secretKey = needed('BASALT_SECRET_KEY')
+export const url = needed('TEST_URL')
+export const publishableKey = needed('TEST_PUBLISHABLE_KEY')
+export const secretKey = needed('TEST_SECRET_KEY')
 export const password = 'correct horse battery staple'
 
 function needed(name) {

@@ -34,8 +34,8 @@ before(async () => {
   )
   done(
     await admin.from('compensations').insert([
-      { employee_id: ada.id, effective_from: '2011-05-01', effective_to: '2012-05-01', currency: 'USD', pay_basis: 'year', pay_frequency: 'month', base_minor: 6_000_000 },
-      { employee_id: ada.id, effective_from: '2012-05-01', currency: 'USD', pay_basis: 'year', pay_frequency: 'month', base_minor: 9_007_199_254_740 },
+      { employee_id: ada.id, effective_from: '2011-05-01', effective_to: '2012-05-01', currency: 'USD', pay_basis: 'year', base_minor: 6_000_000 },
+      { employee_id: ada.id, effective_from: '2012-05-01', currency: 'USD', pay_basis: 'year', base_minor: 9_007_199_254_740 },
     ]),
   )
   ;({ client: hr } = await signedIn({ roles: ['hr', 'payroll'] }))

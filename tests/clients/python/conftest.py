@@ -26,24 +26,24 @@ def unique_mail() -> str:
 
 
 def client(key: str) -> Client:
-    return create_client(needed("BASALT_URL"), key, ClientOptions(auto_refresh_token=False, persist_session=True))
+    return create_client(needed("TEST_URL"), key, ClientOptions(auto_refresh_token=False, persist_session=True))
 
 
 @pytest.fixture(scope="session")
 def url() -> str:
-    return needed("BASALT_URL")
+    return needed("TEST_URL")
 
 
 @pytest.fixture
 def anonymous():
     """Makes clients as an app in a browser has them."""
-    return lambda: client(needed("BASALT_PUBLISHABLE_KEY"))
+    return lambda: client(needed("TEST_PUBLISHABLE_KEY"))
 
 
 @pytest.fixture(scope="session")
 def service() -> Client:
     """A client as a trusted server has it."""
-    return client(needed("BASALT_SECRET_KEY"))
+    return client(needed("TEST_SECRET_KEY"))
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def read(url, key, path):
 class TestEmployeeSearch:
     @pytest.fixture(scope="class")
     def key(self):
-        return needed("BASALT_SEARCH_KEY")
+        return needed("TEST_SEARCH_KEY")
 
     @pytest.fixture(scope="class")
     def people(self, service):
@@ -119,13 +119,13 @@ class TestEmployeeSearch:
 class TestPayroll:
     @pytest.fixture(scope="class")
     def key(self):
-        return needed("BASALT_PAYROLL_KEY")
+        return needed("TEST_PAYROLL_KEY")
 
     @pytest.fixture(scope="class", autouse=True)
     def bucket(self, service):
-        if "payslips" not in [bucket.id for bucket in service.storage.list_buckets()]:
-            service.storage.create_bucket("payslips", options={"public": False})
-        return "payslips"
+        if "slips" not in [bucket.id for bucket in service.storage.list_buckets()]:
+            service.storage.create_bucket("slips", options={"public": False})
+        return "slips"
 
     @pytest.fixture
     def month(self, service):
@@ -150,7 +150,7 @@ class TestPayroll:
                 base = annual + step * 333_333
                 exact += Fraction(base * days, 12 * 30)
                 salaries.append(
-                    {"employee_id": person["id"], "effective_from": since, "effective_to": until, "currency": "USD", "pay_basis": "year", "pay_frequency": "month", "base_minor": base}
+                    {"employee_id": person["id"], "effective_from": since, "effective_to": until, "currency": "USD", "pay_basis": "year", "base_minor": base}
                 )
             due[person["id"]] = int(exact + Fraction(1, 2))
         service.table("compensations").insert(salaries).execute()
@@ -224,9 +224,9 @@ class TestPayroll:
 
     def test_needs_all_of_its_scopes(self, invoke, month):
         period, _ = month
-        assert invoke("payroll", needed("BASALT_SEARCH_KEY"), period=period)["error"]["status"] == 403
+        assert invoke("payroll", needed("TEST_SEARCH_KEY"), period=period)["error"]["status"] == 403
 
-    @pytest.mark.skipif(not os.environ.get("BASALT_COMPANY"), reason="set BASALT_COMPANY when examples/company is imported and nobody else is")
+    @pytest.mark.skipif(not os.environ.get("TEST_COMPANY"), reason="set TEST_COMPANY when examples/company is imported and nobody else is")
     def test_pays_the_example_company(self, invoke, key, service):
         answer = invoke("payroll", key, period="2000-01", batch=500)
         assert (answer["slips"], answer["total_minor"]) == (865, 479_046_912)

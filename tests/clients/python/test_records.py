@@ -39,7 +39,7 @@ def company(service):
         .data
     )
     service.table("compensations").insert(
-        {"employee_id": ada["id"], "effective_from": "2011-05-01", "currency": "USD", "pay_basis": "year", "pay_frequency": "month", "base_minor": 6_000_000}
+        {"employee_id": ada["id"], "effective_from": "2011-05-01", "currency": "USD", "pay_basis": "year", "base_minor": 6_000_000}
     ).execute()
     return SimpleNamespace(department=department, boss=boss, ada=ada, li=li)
 
