@@ -3,8 +3,12 @@
 //! The map, in reading order: `main` parses and calls [`cli`], which opens an [`app::App`] and runs the [`server`]; [`router`] mounts the
 //! rooms ([`tenants`], [`auth`], [`records`], [`storage`]) above the ground floor (everything else here, which knows no room).
 
+pub mod app;
+pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod crypto;
 pub mod db;
 pub mod error;
 pub mod http;
+pub mod tenants;

@@ -1,0 +1,110 @@
+//! The one state of the process, as every handler gets it.
+
+use std::{ops::Deref, sync::Arc, time::Duration};
+
+use crate::{
+    auth,
+    clock::Clock,
+    config::{Config, DatabaseLocation},
+    crypto::{MasterKey, PasswordSettings, Passwords},
+    db::{self, Db},
+    error::{Error, Result},
+    tenants,
+};
+
+/// Everything that lives as long as the process. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    /// What the operator chose.
+    pub config: Config,
+    /// The host in the public URL, in lower case and without its port.
+    pub public_host: String,
+    /// The database.
+    pub db: Db,
+    /// What tells the time.
+    pub clock: Clock,
+    /// What seals secrets at rest.
+    pub master_key: Arc<MasterKey>,
+    /// What hashes passwords.
+    pub passwords: Passwords,
+    /// Tenants and their keys, remembered for a moment.
+    pub tenants: tenants::Directory,
+    /// Tokens that were found good.
+    pub verified_tokens: auth::VerifiedTokens,
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Opens everything that the settings name; makes what is not there yet.
+    pub async fn open(config: Config, clock: Clock) -> Result<Self> {
+        let master_key_path = config.master_key_path();
+        make_private_directory(&config.data_dir)?;
+        let master_key = Arc::new(MasterKey::load_or_create(&master_key_path)?);
+        let db = Db::open(&database_settings(&config)).await?;
+        let public_url = config.public_url();
+        let public_host = url::Url::parse(&public_url)
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_ascii_lowercase))
+            .ok_or_else(|| Error::invalid("public_url", format!("\"{public_url}\" has no host")))?;
+        let passwords = Passwords::new(PasswordSettings {
+            memory_kib: config.auth.argon2_memory_kib,
+            passes: config.auth.argon2_iterations,
+            lanes: config.auth.argon2_parallelism,
+            threads: (config.auth.hash_threads > 0).then_some(config.auth.hash_threads),
+            queue: config.auth.hash_queue,
+        })?;
+        let tenants = tenants::Directory::new(db.clone(), Arc::clone(&master_key), public_url);
+        let verified_tokens = auth::VerifiedTokens::default();
+        let app = Self(Arc::new(Parts { config, public_host, db, clock, master_key, passwords, tenants, verified_tokens }));
+        app.check_master_key().await?;
+        Ok(app)
+    }
+
+    /// Finishes what is under way in the database.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+
+    /// A database sealed with another master key is refused at once, not at the first sign-in.
+    async fn check_master_key(&self) -> Result<()> {
+        if !self.config.default_tenant.is_empty() {
+            self.tenants.by_reference(&self.config.default_tenant).await.map_err(|error| {
+                let path = self.config.master_key_path();
+                Error::invalid("master_key_file", format!("{} does not fit this database ({error})", path.display()))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn database_settings(config: &Config) -> db::Settings {
+    let (location, max_connections) = match config.database_location() {
+        DatabaseLocation::Sqlite(path) => (db::Location::Sqlite(path), u32::try_from(config.database.read_connections).unwrap_or(u32::MAX)),
+        DatabaseLocation::Postgres(url) => (db::Location::Postgres(url), config.database.max_connections),
+    };
+    db::Settings {
+        location,
+        max_connections,
+        acquire_timeout: Duration::from_secs(config.database.acquire_timeout_seconds),
+        statement_timeout: Duration::from_secs(config.database.statement_timeout_seconds),
+    }
+}
+
+/// Makes the data directory, readable by its owner alone.
+fn make_private_directory(path: &std::path::Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| Error::invalid("data_dir", format!("{} can't be made: {error}", path.display())))
+}

@@ -1,0 +1,149 @@
+//! Tenants and API keys, remembered for a moment.
+
+use std::{sync::Arc, time::Duration};
+
+use moka::sync::Cache;
+
+use super::{
+    model::{ApiKey, KeyGrant, Tenant, TenantId, TenantStatus},
+    signing::SigningKeys,
+    sql::{self, TenantRow},
+};
+use crate::{
+    crypto::MasterKey,
+    db::{Conn, Db, Timestamp},
+    error::Result,
+};
+
+/// How long an entry is believed: what another process or node changed is felt after this at the latest.
+pub const FRESH: Duration = Duration::from_millis(500);
+
+/// A tenant, or what it is known for instead.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// It is served.
+    Active(Arc<Tenant>),
+    /// It is there, and refused.
+    Suspended,
+}
+
+/// What requests have to look up, kept for [`FRESH`].
+pub struct Directory {
+    db: Db,
+    master_key: Arc<MasterKey>,
+    public_url: String,
+    by_id: Cache<TenantId, Option<Known>>,
+    ids: Cache<Name, Option<TenantId>>,
+    keys: Cache<[u8; 32], Option<Arc<ApiKey>>>,
+}
+
+/// By what a tenant can be found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Name {
+    Reference(String),
+    Domain(String),
+}
+
+impl Directory {
+    /// An empty directory. `public_url` is what issuers begin with.
+    pub fn new(db: Db, master_key: Arc<MasterKey>, public_url: String) -> Self {
+        fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
+            Cache::builder().max_capacity(100_000).time_to_live(FRESH).build()
+        }
+        Self { db, master_key, public_url, by_id: cache(), ids: cache(), keys: cache() }
+    }
+
+    /// The tenant with this id, if it was not deleted.
+    pub async fn tenant(&self, id: TenantId) -> Result<Option<Known>> {
+        if let Some(known) = self.by_id.get(&id) {
+            return Ok(known);
+        }
+        let conn = self.db.read().await?;
+        let known = match sql::find_tenant(&conn, id).await? {
+            Some(row) => self.open(&conn, row).await?,
+            None => None,
+        };
+        self.by_id.insert(id, known.clone());
+        Ok(known)
+    }
+
+    /// The id of the tenant with this name.
+    pub(super) async fn find(&self, name: Name) -> Result<Option<TenantId>> {
+        if let Some(id) = self.ids.get(&name) {
+            return Ok(id);
+        }
+        let conn = self.db.read().await?;
+        let row = match &name {
+            Name::Reference(reference) => sql::find_tenant_by_reference(&conn, reference).await?,
+            Name::Domain(domain) => sql::find_tenant_by_domain(&conn, domain).await?,
+        };
+        let id = row.map(|row| row.id);
+        self.ids.insert(name, id);
+        Ok(id)
+    }
+
+    /// The served tenant with this reference.
+    pub async fn by_reference(&self, reference: &str) -> Result<Option<Known>> {
+        match self.find(Name::Reference(reference.to_owned())).await? {
+            Some(id) => self.tenant(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The key with this hash, if it is in force.
+    pub async fn key(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Arc<ApiKey>>> {
+        let key = match self.keys.get(&hash) {
+            Some(key) => key,
+            None => {
+                let key = self.load_key(&hash).await?;
+                self.keys.insert(hash, key.clone());
+                key
+            }
+        };
+        Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
+    }
+
+    /// Forgets everything, so that what this process changed is felt at once.
+    pub fn forget(&self) {
+        self.by_id.invalidate_all();
+        self.ids.invalidate_all();
+        self.keys.invalidate_all();
+    }
+
+    /// Where the tokens of the tenant with this reference, or this domain of its own, say they come from.
+    pub fn issuer(&self, reference: &str, domain: Option<&str>) -> String {
+        match domain {
+            Some(domain) => format!("https://{domain}/auth/v1"),
+            None => format!("{}/t/{reference}/auth/v1", self.public_url),
+        }
+    }
+
+    /// The reference in an issuer of ours.
+    pub(super) fn reference_of_issuer<'i>(&self, issuer: &'i str) -> Option<&'i str> {
+        issuer.strip_prefix(&self.public_url)?.strip_prefix("/t/")?.strip_suffix("/auth/v1")
+    }
+
+    async fn open(&self, conn: &Conn, row: TenantRow) -> Result<Option<Known>> {
+        match row.status.parse()? {
+            TenantStatus::Deleted => Ok(None),
+            TenantStatus::Suspended => Ok(Some(Known::Suspended)),
+            TenantStatus::Active => {
+                let keys = SigningKeys::open(&self.master_key, &sql::signing_keys_of(conn, row.id).await?)?;
+                let issuer = self.issuer(&row.reference, row.domain.as_deref());
+                let settings = serde_json::from_value(row.settings.0)?;
+                Ok(Some(Known::Active(Arc::new(Tenant { id: row.id, reference: row.reference, issuer, settings, keys }))))
+            }
+        }
+    }
+
+    async fn load_key(&self, hash: &[u8; 32]) -> Result<Option<Arc<ApiKey>>> {
+        let conn = self.db.read().await?;
+        let Some(row) = sql::find_key(&conn, hash).await? else { return Ok(None) };
+        let grant = match (row.kind.as_str(), row.scopes.is_empty()) {
+            ("publishable", _) => KeyGrant::Publishable,
+            (_, true) => KeyGrant::Service,
+            (_, false) => KeyGrant::Scoped(row.scopes.parse()?),
+        };
+        Ok(Some(Arc::new(ApiKey { id: row.id, tenant: row.tenant, grant, expires_at: row.expires_at })))
+    }
+}

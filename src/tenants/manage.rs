@@ -1,0 +1,303 @@
+//! What an operator does to tenants and their keys. The command line and `/admin/v1` both come here.
+
+use std::str::FromStr as _;
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    key::{KeyKind, NewKey, make_key},
+    model::{Reference, Scopes, TenantId, TenantSettings, TenantStatus},
+    signing::NewSigningKey,
+    sql::{self, KeyRow, TenantRow},
+};
+use crate::{
+    app::App,
+    db::{Conn, Db, Json, Timestamp, Tx},
+    error::{Error, Result},
+};
+
+/// Seconds for which a replaced signing key still verifies, unless said otherwise: longer than the longest access token lives.
+const OVERLAP_SECONDS: i64 = 2 * 86_400;
+
+/// What the very first start made; shown once.
+pub struct FirstStart {
+    /// Opens `/admin/v1`.
+    pub operator_key: NewKey,
+    /// Of the default tenant.
+    pub publishable_key: NewKey,
+    /// Of the default tenant.
+    pub secret_key: NewKey,
+}
+
+/// Makes the default tenant, its keys and an operator key, unless there is a tenant already.
+pub async fn first_start(app: &App) -> Result<Option<FirstStart>> {
+    if app.config.default_tenant.is_empty() {
+        return Ok(None);
+    }
+    let conn = app.db.read().await?;
+    if sql::find_tenant_by_reference(&conn, &app.config.default_tenant).await?.is_some() {
+        return Ok(None);
+    }
+    drop(conn);
+    let tenant = Reference::from_str(&app.config.default_tenant)?;
+    if create_tenant(app, &tenant, "Default", None, TenantSettings::default()).await.is_err_and(|error| matches!(error, Error::Conflict(_))) {
+        // Another process was quicker; it has shown the keys.
+        return Ok(None);
+    }
+    let key = |kind| KeyRequest { kind, name: "first start".to_owned(), scopes: Scopes::default(), expires_at: None };
+    let (_, publishable_key) = create_key(app, tenant.as_str(), key(KeyKind::Publishable)).await?;
+    let (_, secret_key) = create_key(app, tenant.as_str(), key(KeyKind::Secret)).await?;
+    Ok(Some(FirstStart { operator_key: create_operator_key(app).await?, publishable_key, secret_key }))
+}
+
+/// Makes a tenant with a signing key of its own.
+///
+/// # Errors
+/// A reference that was ever used, or a domain that is taken, is a conflict.
+pub async fn create_tenant(app: &App, reference: &Reference, name: &str, domain: Option<&str>, settings: TenantSettings) -> Result<TenantRow> {
+    settings.check()?;
+    let domain = domain.map(check_domain).transpose()?;
+    let name = check_name(name)?;
+    let (now, app_for_write, reference) = (app.clock.now(), app.clone(), reference.clone());
+    let key = NewSigningKey::generate()?;
+    let row = app
+        .db
+        .write(move |tx| async move {
+            let settings = serde_json::to_value(settings)?;
+            let added = sql::insert_tenant(&tx, now, reference.as_str(), &name, domain.as_deref(), &settings).await?;
+            let taken = || Error::conflict(format!("tenant \"{}\" exists, existed before, or its domain is taken", reference.as_str()));
+            let id = added.ok_or_else(taken)?;
+            store_signing_key(&app_for_write, &tx, id, now, key, "current").await?;
+            sql::find_tenant(&tx, id).await?.ok_or_else(|| Error::not_found("tenant"))
+        })
+        .await?;
+    app.tenants.forget();
+    Ok(row)
+}
+
+/// Tenants by reference, after `after`.
+pub async fn list_tenants(db: &Db, after: &str, limit: i64) -> Result<Vec<TenantRow>> {
+    sql::page_of_tenants(&db.read().await?, after, limit).await
+}
+
+/// The tenant with this reference.
+pub async fn get_tenant(app: &App, reference: &str) -> Result<TenantRow> {
+    existing(&app.db.read().await?, reference).await
+}
+
+/// What may be changed of a tenant; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantChange {
+    /// A name for people.
+    pub name: Option<String>,
+    /// `active` or `suspended`.
+    pub status: Option<TenantStatus>,
+    /// A domain of its own.
+    pub domain: Option<String>,
+    /// Settings to change; those not named stay.
+    #[schema(value_type = Option<TenantSettings>)]
+    pub settings: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Changes a tenant.
+pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> Result<TenantRow> {
+    if change.status == Some(TenantStatus::Deleted) {
+        return Err(Error::invalid("status", "take active or suspended; a tenant is deleted by a call of its own"));
+    }
+    let name = change.name.as_deref().map(check_name).transpose()?;
+    let domain = change.domain.as_deref().map(check_domain).transpose()?;
+    let (now, reference) = (app.clock.now(), reference.to_owned());
+    let row = app
+        .db
+        .write(move |tx| async move {
+            let old = existing(&tx, &reference).await?;
+            let settings = changed_settings(old.settings.0, change.settings)?;
+            let status = change.status.map_or_else(|| old.status.clone(), |status| status.as_str().to_owned());
+            let domain = domain.or(old.domain);
+            sql::update_tenant(&tx, old.id, now, &name.unwrap_or(old.name), &status, domain.as_deref(), &settings).await?;
+            sql::find_tenant(&tx, old.id).await?.ok_or_else(|| Error::not_found("tenant"))
+        })
+        .await?;
+    app.tenants.forget();
+    Ok(row)
+}
+
+fn changed_settings(old: serde_json::Value, change: Option<serde_json::Map<String, serde_json::Value>>) -> Result<serde_json::Value> {
+    let mut settings = old;
+    if let (Some(change), Some(settings)) = (change, settings.as_object_mut()) {
+        settings.extend(change);
+    }
+    let checked: TenantSettings = serde_json::from_value(settings).map_err(|error| Error::invalid("settings", error.to_string()))?;
+    checked.check()?;
+    Ok(serde_json::to_value(checked)?)
+}
+
+/// Suspends a tenant, or serves it again.
+pub async fn set_status(app: &App, reference: &str, status: TenantStatus) -> Result<TenantRow> {
+    update_tenant(app, reference, TenantChange { status: Some(status), ..TenantChange::default() }).await
+}
+
+/// Deletes a tenant: from now on nothing of it is served, its keys are gone, and its reference is never used again.
+pub async fn delete_tenant(app: &App, reference: &str) -> Result<()> {
+    let (now, reference) = (app.clock.now(), reference.to_owned());
+    app.db
+        .write(move |tx| async move {
+            let old = existing(&tx, &reference).await?;
+            sql::update_tenant(&tx, old.id, now, &old.name, TenantStatus::Deleted.as_str(), None, &old.settings.0).await?;
+            sql::delete_keys_of(&tx, old.id).await
+        })
+        .await?;
+    app.tenants.forget();
+    Ok(())
+}
+
+/// What a new API key is to be.
+pub struct KeyRequest {
+    /// Publishable or secret.
+    pub kind: KeyKind,
+    /// What its maker calls it.
+    pub name: String,
+    /// What it may do; none means all of the tenant for a secret key.
+    pub scopes: Scopes,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes an API key of a tenant. Its text is in the answer and nowhere else.
+pub async fn create_key(app: &App, reference: &str, request: KeyRequest) -> Result<(Uuid, NewKey)> {
+    if request.kind == KeyKind::Operator {
+        return Err(Error::invalid("kind", "take publishable or secret"));
+    }
+    if request.kind == KeyKind::Publishable && !request.scopes.is_empty() {
+        return Err(Error::invalid("scopes", "a publishable key has none; make a secret key"));
+    }
+    let now = app.clock.now();
+    if request.expires_at.is_some_and(|end| end <= now) {
+        return Err(Error::invalid("expires_at", "is over already"));
+    }
+    let name = check_name(&request.name)?;
+    let (id, key, reference) = (Uuid::now_v7(), make_key(request.kind), reference.to_owned());
+    let (hash, hint) = (key.hash, key.hint.clone());
+    app.db
+        .write(move |tx| async move {
+            let tenant = existing(&tx, &reference).await?;
+            let scopes = request.scopes.to_string();
+            let row = sql::NewKeyRow {
+                id,
+                kind: request.kind.as_str(),
+                name: &name,
+                hint: &hint,
+                hash: &hash,
+                scopes: &scopes,
+                expires_at: request.expires_at,
+            };
+            sql::insert_key(&tx, tenant.id, now, &row).await
+        })
+        .await?;
+    app.tenants.forget();
+    Ok((id, key))
+}
+
+/// The API keys of a tenant, revoked ones too.
+pub async fn list_keys(app: &App, reference: &str) -> Result<Vec<KeyRow>> {
+    let conn = app.db.read().await?;
+    let tenant = existing(&conn, reference).await?;
+    sql::keys_of(&conn, tenant.id).await
+}
+
+/// Ends an API key.
+pub async fn revoke_key(app: &App, reference: &str, id: Uuid) -> Result<()> {
+    let (now, reference) = (app.clock.now(), reference.to_owned());
+    app.db
+        .write(move |tx| async move {
+            let tenant = existing(&tx, &reference).await?;
+            let revoked = sql::revoke_key(&tx, tenant.id, now, id).await?;
+            revoked.then_some(()).ok_or_else(|| Error::not_found(format!("key {id} in force")))
+        })
+        .await?;
+    app.tenants.forget();
+    Ok(())
+}
+
+/// Makes a key that opens `/admin/v1`.
+pub async fn create_operator_key(app: &App) -> Result<NewKey> {
+    let (now, key) = (app.clock.now(), make_key(KeyKind::Operator));
+    let (hash, hint) = (key.hash, key.hint.clone());
+    app.db.write(move |tx| async move { sql::insert_operator_key(&tx, now, Uuid::now_v7(), &hint, &hash).await }).await?;
+    Ok(key)
+}
+
+/// Replaces a tenant's signing key by a fresh one; the old one verifies for two days more. Answers the new key's id.
+pub async fn rotate_signing_key(app: &App, reference: &str) -> Result<String> {
+    add_signing_key(app, reference, NewSigningKey::generate()?, true).await
+}
+
+/// A signing key from elsewhere.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SigningKeyImport {
+    /// The text of an HS256 secret, as Supabase calls its "JWT secret".
+    Hs256Secret(String),
+    /// A JWK (RFC 7517): EC P-256, RSA (public) or oct.
+    Jwk(serde_json::Value),
+}
+
+/// Takes over a signing key from elsewhere: tokens signed with it are believed, and with `sign` new ones are signed with it.
+pub async fn import_signing_key(app: &App, reference: &str, import: &SigningKeyImport, sign: bool) -> Result<String> {
+    let key = match import {
+        SigningKeyImport::Hs256Secret(secret) => NewSigningKey::from_hmac_secret(secret)?,
+        SigningKeyImport::Jwk(jwk) => NewSigningKey::from_jwk(jwk)?,
+    };
+    if sign && !key.can_sign() {
+        return Err(Error::invalid("jwk", "has no private part this version can sign with; import it for checking only"));
+    }
+    add_signing_key(app, reference, key, sign).await
+}
+
+async fn add_signing_key(app: &App, reference: &str, key: NewSigningKey, sign: bool) -> Result<String> {
+    let (now, app_for_write, reference, id) = (app.clock.now(), app.clone(), reference.to_owned(), key.id.clone());
+    app.db
+        .write(move |tx| async move {
+            let tenant = existing(&tx, &reference).await?.id;
+            if sign {
+                sql::retire_current_signing_key(&tx, tenant, now.plus_seconds(OVERLAP_SECONDS)).await?;
+            }
+            store_signing_key(&app_for_write, &tx, tenant, now, key, if sign { "current" } else { "previous" }).await
+        })
+        .await?;
+    app.tenants.forget();
+    Ok(id)
+}
+
+async fn store_signing_key(app: &App, tx: &Tx, tenant: TenantId, now: Timestamp, key: NewSigningKey, status: &str) -> Result<()> {
+    let sealed = key.secret.as_deref().map(|secret| app.master_key.seal(&sql::signing_key_place(tenant, &key.id), secret));
+    let row = sql::NewSigningKeyRow { id: &key.id, algorithm: key.algorithm, status, sealed, public_jwk: key.public_jwk.map(Json) };
+    let added = sql::insert_signing_key(tx, tenant, now, row).await?;
+    added.then_some(()).ok_or_else(|| Error::conflict(format!("the tenant has a signing key \"{}\" already", key.id)))
+}
+
+/// The tenant with this reference, unless it is deleted.
+async fn existing(conn: &Conn, reference: &str) -> Result<TenantRow> {
+    let row = sql::find_tenant_by_reference(conn, reference).await?;
+    row.filter(|row| row.status != TenantStatus::Deleted.as_str()).ok_or_else(|| Error::not_found(format!("tenant \"{reference}\"")))
+}
+
+fn check_name(name: &str) -> Result<String> {
+    let name = name.trim();
+    match name.chars().count() {
+        1..=100 if !name.chars().any(char::is_control) => Ok(name.to_owned()),
+        _ => Err(Error::invalid("name", "take 1 to 100 characters, no control characters")),
+    }
+}
+
+fn check_domain(domain: &str) -> Result<String> {
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if domain.len() <= 253 && domain.contains('.') && domain.split('.').all(label) {
+        Ok(domain.to_owned())
+    } else {
+        Err(Error::invalid("domain", format!("\"{domain}\" is no domain in lower case, as api.example.org")))
+    }
+}

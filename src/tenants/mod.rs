@@ -1,0 +1,31 @@
+//! Tenants: who they are, what they chose, and the keys by which a request or a token is known to be theirs.
+//!
+//! Rules: a reference is never used again; keys are stored as hashes and shown once; private signing keys are sealed with the master key.
+//! A suspended tenant, a revoked key or a changed setting is felt within [`directory::FRESH`] on every node.
+//!
+//! Start with [`resolve`] (how a request finds its tenant), then `manage.rs` (what an operator does), which `api.rs` and the command line share.
+
+mod api;
+mod directory;
+mod key;
+mod manage;
+mod model;
+mod operator;
+mod resolve;
+mod signing;
+mod sql;
+
+pub use self::{
+    api::router,
+    directory::Directory,
+    key::{KeyKind, NewKey, read_key},
+    manage::{
+        FirstStart, KeyRequest, SigningKeyImport, TenantChange, create_key, create_operator_key, create_tenant, delete_tenant, first_start,
+        import_signing_key, list_keys, list_tenants, revoke_key, rotate_signing_key, set_status, update_tenant,
+    },
+    model::{Action, ApiKey, KeyGrant, Reference, SCOPE_RESOURCES, Scopes, Tenant, TenantId, TenantSettings, TenantStatus},
+    operator::Operator,
+    resolve::{Refusal, Resolved, resolve},
+    signing::{TokenError, TokenKind},
+    sql::{KeyRow, TenantRow},
+};

@@ -1,0 +1,36 @@
+//! The operator: whoever holds a key of the installation. Not a user of any tenant.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, header, request::Parts},
+};
+
+use super::{
+    key::{KeyKind, read_key},
+    sql,
+};
+use crate::{app::App, http::Problem};
+
+/// Proof that a request came with an operator key, as `Authorization: Bearer basalt_operator_…` or `apikey`.
+pub struct Operator(());
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let refusal = |why| Problem::new(StatusCode::UNAUTHORIZED, why);
+        let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let text = bearer.or_else(|| parts.headers.get("apikey")?.to_str().ok());
+        let text = text.ok_or_else(|| refusal("this needs an operator key, as \"Authorization: Bearer basalt_operator_…\""))?;
+        let hash = match read_key(text) {
+            Some((KeyKind::Operator, hash)) => hash,
+            _ => return Err(refusal("that is no operator key; \"basalt key create --operator\" makes one")),
+        };
+        let conn = app.db.read().await.map_err(Problem::from)?;
+        if sql::operator_key_exists(&conn, &hash).await.map_err(Problem::from)? {
+            Ok(Self(()))
+        } else {
+            Err(refusal("that operator key is not known here, or was revoked"))
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Whose request it is: path, host, key and token are asked in turn, and must not disagree.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header, request::Parts};
+
+use super::{
+    directory::{Known, Name},
+    key::{KeyKind, read_key},
+    model::{ApiKey, Tenant, TenantId},
+    signing::claimed_issuer,
+};
+use crate::{app::App, error::Error, http::TenantInPath};
+
+/// What a request says about where it belongs, before anybody is believed to be anyone.
+pub struct Resolved {
+    /// The tenant.
+    pub tenant: Arc<Tenant>,
+    /// The API key it came with.
+    pub key: Option<Arc<ApiKey>>,
+    /// A token that is not an API key: still to be checked.
+    pub token: Option<String>,
+}
+
+/// Why a request belongs to nobody. Always 401: nothing is told about which tenants there are.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Path, host, key and token name no tenant, and the installation has no default.
+    #[error("No API key found in request")]
+    NoTenant,
+    /// The key is mistyped, unknown, revoked or expired.
+    #[error("Invalid API key")]
+    UnknownKey,
+    /// Two of path, host, key and token name different tenants.
+    #[error("The path, host, API key and token of the request belong to different tenants")]
+    Disagreement,
+    /// The tenant is suspended.
+    #[error("This tenant is suspended")]
+    Suspended,
+    /// Our own fault.
+    #[error(transparent)]
+    Internal(#[from] Error),
+}
+
+/// Finds the tenant of a request.
+pub async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, Refusal> {
+    let now = app.clock.now();
+    let mut found = Agreement::default();
+    if let Some(TenantInPath(reference)) = parts.extensions.get() {
+        found.add(app.tenants.find(Name::Reference(reference.clone())).await?.ok_or(Refusal::NoTenant)?)?;
+    }
+    if let Some(name) = tenant_of_host(app, parts)
+        && let Some(id) = app.tenants.find(name).await?
+    {
+        found.add(id)?;
+    }
+    let credentials = Credentials::read(parts)?;
+    let key = match credentials.key {
+        Some((KeyKind::Operator, _)) => return Err(Refusal::UnknownKey),
+        Some((_, hash)) => Some(app.tenants.key(hash, now).await?.ok_or(Refusal::UnknownKey)?),
+        None => None,
+    };
+    if let Some(key) = &key {
+        found.add(key.tenant)?;
+    }
+    let issuer = credentials.token.as_deref().and_then(claimed_issuer);
+    // An issuer that is not ours names no tenant; its token can still be signed with a key that a tenant imported.
+    if let Some(name) = issuer.as_deref().and_then(|issuer| tenant_of_issuer(app, issuer))
+        && let Some(id) = app.tenants.find(name).await?
+    {
+        found.add(id)?;
+    }
+    let id = match found.0 {
+        Some(id) => id,
+        None if app.config.default_tenant.is_empty() => return Err(Refusal::NoTenant),
+        None => app.tenants.find(Name::Reference(app.config.default_tenant.clone())).await?.ok_or(Refusal::NoTenant)?,
+    };
+    match app.tenants.tenant(id).await? {
+        Some(Known::Active(tenant)) => Ok(Resolved { tenant, key, token: credentials.token }),
+        Some(Known::Suspended) => Err(Refusal::Suspended),
+        None => Err(Refusal::NoTenant),
+    }
+}
+
+/// The one tenant that everything in a request must mean.
+#[derive(Default)]
+struct Agreement(Option<TenantId>);
+
+impl Agreement {
+    fn add(&mut self, id: TenantId) -> Result<(), Refusal> {
+        match self.0.replace(id) {
+            Some(before) if before != id => Err(Refusal::Disagreement),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The key and the token of a request. Stock clients send the key in both places when there is no user.
+struct Credentials {
+    key: Option<(KeyKind, [u8; 32])>,
+    token: Option<String>,
+}
+
+impl Credentials {
+    fn read(parts: &Parts) -> Result<Self, Refusal> {
+        let api_key = match one(&parts.headers, "apikey")? {
+            Some(key) => Some(key.to_owned()),
+            None => api_key_in_query(parts),
+        };
+        let bearer = one(&parts.headers, header::AUTHORIZATION.as_str())?.and_then(bearer);
+        let mut credentials = Self { key: None, token: None };
+        for text in [api_key.as_deref(), bearer].into_iter().flatten() {
+            if looks_like_key(text) {
+                let read = read_key(text).ok_or(Refusal::UnknownKey)?;
+                match credentials.key.replace(read) {
+                    Some(before) if before != read => return Err(Refusal::Disagreement),
+                    _ => {}
+                }
+            } else {
+                // The bearer comes last: a user's token beats a long-lived key in token form.
+                credentials.token = Some(text.to_owned());
+            }
+        }
+        Ok(credentials)
+    }
+}
+
+/// A header that may be there once: two of it could mean one thing to a proxy and another to us.
+fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().map(|value| value.to_str().map_err(|_| Refusal::UnknownKey)).transpose()?;
+    if values.next().is_some() { Err(Refusal::Disagreement) } else { Ok(first.filter(|value| !value.is_empty())) }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+fn api_key_in_query(parts: &Parts) -> Option<String> {
+    let query = parts.uri.query().filter(|query| query.contains("apikey="))?;
+    url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "apikey").map(|(_, value)| value.into_owned())
+}
+
+fn looks_like_key(text: &str) -> bool {
+    text.starts_with("sb_") || text.starts_with("basalt_operator_")
+}
+
+/// The tenant that the `Host` names, where the installation gives tenants hosts.
+fn tenant_of_host(app: &App, parts: &Parts) -> Option<Name> {
+    let host = parts.headers.get(header::HOST)?.to_str().ok()?;
+    let host = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+    if host == app.public_host || host.parse::<std::net::IpAddr>().is_ok() || host == "localhost" {
+        return None;
+    }
+    let base = &app.config.base_domain;
+    let label = (!base.is_empty()).then(|| host.strip_suffix(base.as_str())?.strip_suffix('.')).flatten();
+    Some(label.map_or_else(|| Name::Domain(host.clone()), |label| Name::Reference(label.to_owned())))
+}
+
+fn tenant_of_issuer(app: &App, issuer: &str) -> Option<Name> {
+    if let Some(reference) = app.tenants.reference_of_issuer(issuer) {
+        return Some(Name::Reference(reference.to_owned()));
+    }
+    let domain = issuer.strip_prefix("https://")?.strip_suffix("/auth/v1")?;
+    Some(Name::Domain(domain.to_owned()))
+}

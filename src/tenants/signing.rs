@@ -1,0 +1,339 @@
+//! What signs a tenant's tokens, and what they are checked with (RFC 7515, RFC 7519, and the list of RFC 8725).
+//!
+//! The algorithm belongs to the key, never to the token's header; `jku`, `jwk`, `x5u` and `x5c` are not read; `crit` is refused; each kind
+//! of token has its own `typ` and is good for nothing else. The key pair is held parsed: `jsonwebtoken` would parse it for every signature.
+
+use std::collections::HashMap;
+
+use aws_lc_rs::{
+    hmac,
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::sql::{self, StoredSigningKey};
+use crate::{
+    crypto::{MasterKey, base64url, from_base64url, hex, random},
+    db::Timestamp,
+    error::{Error, Result},
+};
+
+/// Seconds by which two clocks may differ.
+const LEEWAY: i64 = 10;
+/// Longer tokens are not looked at.
+const LONGEST_TOKEN: usize = 16 * 1024;
+
+/// What a token is for. One kind is never taken for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A user's access token, or a long-lived key in token form.
+    Access,
+    /// A signed URL of a file.
+    StorageUrl,
+}
+
+impl TokenKind {
+    fn typ(self) -> &'static str {
+        match self {
+            Self::Access => "JWT",
+            Self::StorageUrl => "url+jwt",
+        }
+    }
+}
+
+/// Why a token was refused. The words are for the client: they tell nothing that the token does not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It is not a signed token at all.
+    #[error("token is malformed")]
+    Malformed,
+    /// No key of the tenant has this `kid` and algorithm.
+    #[error("unrecognized JWT kid or algorithm")]
+    UnknownKey,
+    /// The signature is not the key's.
+    #[error("signature is invalid")]
+    Signature,
+    /// Its time is over.
+    #[error("token is expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("token is not valid yet")]
+    NotYet,
+    /// A claim is missing or of the wrong type.
+    #[error("token has invalid claims")]
+    Claims,
+}
+
+/// The keys of one tenant.
+pub struct SigningKeys {
+    signer: Signer,
+    verifiers: HashMap<String, Verifier>,
+    jwks: String,
+}
+
+impl std::fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKeys").field("kids", &self.verifiers.keys()).finish_non_exhaustive()
+    }
+}
+
+struct Signer {
+    id: String,
+    key: SignerKey,
+}
+
+enum SignerKey {
+    Es256(EcdsaKeyPair),
+    Hs256(hmac::Key),
+}
+
+struct Verifier {
+    algorithm: Algorithm,
+    key: DecodingKey,
+    retires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    crit: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Times {
+    exp: i64,
+    nbf: Option<i64>,
+    iat: Option<i64>,
+}
+
+impl SigningKeys {
+    /// Opens the stored keys of a tenant.
+    pub(super) fn open(master: &MasterKey, stored: &[StoredSigningKey]) -> Result<Self> {
+        let mut signer = None;
+        let mut verifiers = HashMap::new();
+        let mut public = Vec::new();
+        for key in stored {
+            let secret = key.secret.as_deref().map(|sealed| master.open(&sql::signing_key_place(key.tenant, &key.id), sealed)).transpose()?;
+            if let Some(jwk) = &key.public_jwk {
+                public.push(&jwk.0);
+            }
+            verifiers.insert(key.id.clone(), verifier(key, secret.as_deref())?);
+            if key.status == "current"
+                && let Some(secret) = secret
+            {
+                signer = Some(Signer { id: key.id.clone(), key: signer_key(&key.algorithm, &secret)? });
+            }
+        }
+        let signer = signer.ok_or_else(|| Error::internal("the tenant has no signing key; run: basalt signing-key rotate"))?;
+        Ok(Self { signer, verifiers, jwks: json!({ "keys": public }).to_string() })
+    }
+
+    /// The public keys as a JWK set, ready to be sent.
+    pub fn jwks(&self) -> &str {
+        &self.jwks
+    }
+
+    /// Signs claims as a compact token.
+    pub fn sign(&self, kind: TokenKind, claims: &impl Serialize) -> Result<String> {
+        let algorithm = match self.signer.key {
+            SignerKey::Es256(_) => "ES256",
+            SignerKey::Hs256(_) => "HS256",
+        };
+        let header = json!({ "alg": algorithm, "kid": self.signer.id, "typ": kind.typ() });
+        let mut token = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(&serde_json::to_vec(claims)?));
+        let signature = match &self.signer.key {
+            SignerKey::Es256(pair) => pair.sign(&SystemRandom::new(), token.as_bytes()).map_err(Error::internal)?.as_ref().to_vec(),
+            SignerKey::Hs256(key) => hmac::sign(key, token.as_bytes()).as_ref().to_vec(),
+        };
+        token.push('.');
+        token.push_str(&base64url(&signature));
+        Ok(token)
+    }
+
+    /// Checks a token's form, kind, key, signature and times, and reads its claims.
+    pub fn verify<C: DeserializeOwned>(&self, kind: TokenKind, token: &str, now: Timestamp) -> Result<C, TokenError> {
+        let claims = self.checked_claims(kind, token, now)?;
+        serde_json::from_slice(&claims).map_err(|_| TokenError::Claims)
+    }
+
+    fn checked_claims(&self, kind: TokenKind, token: &str, now: Timestamp) -> Result<Vec<u8>, TokenError> {
+        let (header, claims) = split(token)?;
+        let typ_fits = match (&header.typ, kind) {
+            // Tokens made elsewhere often have none.
+            (None, TokenKind::Access) => true,
+            (typ, kind) => typ.as_deref() == Some(kind.typ()),
+        };
+        if !typ_fits || header.crit.is_some() {
+            return Err(TokenError::Malformed);
+        }
+        let verifier = self.find(&header, now).ok_or(TokenError::UnknownKey)?;
+        let mut validation = Validation::new(verifier.algorithm);
+        // Times and claims are checked below, against our own clock and with their types.
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        jsonwebtoken::decode::<serde::de::IgnoredAny>(token, &verifier.key, &validation).map_err(|_| TokenError::Signature)?;
+        let times: Times = serde_json::from_slice(&claims).map_err(|_| TokenError::Claims)?;
+        check_times(&times, now.seconds())?;
+        Ok(claims)
+    }
+
+    /// The key a header names. A token without `kid` may only be of the tenant's HMAC secret, as old long-lived keys are.
+    fn find(&self, header: &Header, now: Timestamp) -> Option<&Verifier> {
+        let algorithm: Algorithm = header.alg.parse().ok()?;
+        let alive = |verifier: &&Verifier| verifier.algorithm == algorithm && verifier.retires_at.is_none_or(|end| now < end);
+        match &header.kid {
+            Some(kid) => self.verifiers.get(kid).filter(alive),
+            None if algorithm == Algorithm::HS256 => self.verifiers.values().find(alive),
+            None => None,
+        }
+    }
+}
+
+fn split(token: &str) -> Result<(Header, Vec<u8>), TokenError> {
+    if token.len() > LONGEST_TOKEN {
+        return Err(TokenError::Malformed);
+    }
+    let mut parts = token.split('.');
+    let (Some(header), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(TokenError::Malformed);
+    };
+    let header = from_base64url(header).and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or(TokenError::Malformed)?;
+    Ok((header, from_base64url(claims).ok_or(TokenError::Malformed)?))
+}
+
+fn check_times(times: &Times, now: i64) -> Result<(), TokenError> {
+    if times.exp.saturating_add(LEEWAY) <= now {
+        return Err(TokenError::Expired);
+    }
+    let early = |moment: Option<i64>| moment.is_some_and(|moment| moment > now.saturating_add(LEEWAY));
+    if early(times.nbf) || early(times.iat) {
+        return Err(TokenError::NotYet);
+    }
+    Ok(())
+}
+
+/// The `iss` a token claims, unchecked: good only for finding whose keys to check it with.
+pub fn claimed_issuer(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: String,
+    }
+    let (_, claims) = split(token).ok()?;
+    serde_json::from_slice::<Issuer>(&claims).ok().map(|claims| claims.iss)
+}
+
+fn verifier(key: &StoredSigningKey, secret: Option<&[u8]>) -> Result<Verifier> {
+    let (algorithm, decoding) = match (key.algorithm.as_str(), secret, &key.public_jwk) {
+        ("HS256", Some(secret), _) => (Algorithm::HS256, DecodingKey::from_secret(secret)),
+        ("ES256", _, Some(jwk)) => {
+            let part = |name: &str| jwk.0[name].as_str().unwrap_or_default().to_owned();
+            (Algorithm::ES256, DecodingKey::from_ec_components(&part("x"), &part("y")).map_err(Error::internal)?)
+        }
+        ("RS256", _, Some(jwk)) => {
+            let part = |name: &str| jwk.0[name].as_str().unwrap_or_default().to_owned();
+            (Algorithm::RS256, DecodingKey::from_rsa_components(&part("n"), &part("e")).map_err(Error::internal)?)
+        }
+        _ => return Err(Error::internal(format!("signing key {} is incomplete", key.id))),
+    };
+    Ok(Verifier { algorithm, key: decoding, retires_at: key.retires_at })
+}
+
+fn signer_key(algorithm: &str, secret: &[u8]) -> Result<SignerKey> {
+    match algorithm {
+        "ES256" => Ok(SignerKey::Es256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, secret).map_err(Error::internal)?)),
+        "HS256" => Ok(SignerKey::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))),
+        other => Err(Error::internal(format!("a key of {other} can't sign here"))),
+    }
+}
+
+/// A key to be stored: not yet sealed, since its place has the tenant in it.
+pub(super) struct NewSigningKey {
+    pub(super) id: String,
+    pub(super) algorithm: &'static str,
+    pub(super) secret: Option<Vec<u8>>,
+    pub(super) public_jwk: Option<serde_json::Value>,
+}
+
+impl NewSigningKey {
+    /// A fresh ES256 key.
+    pub(super) fn generate() -> Result<Self> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(Error::internal)?;
+        Self::es256(&pair, None)
+    }
+
+    fn es256(pair: &EcdsaKeyPair, id: Option<String>) -> Result<Self> {
+        let id = id.unwrap_or_else(|| hex(&random::<8>()));
+        // An uncompressed point: 4, then x and y of 32 bytes each (SEC 1, 2.3.3).
+        let point = pair.public_key().as_ref();
+        let jwk = json!({
+            "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": ["verify"], "kid": id,
+            "x": base64url(&point[1..33]), "y": base64url(&point[33..65]),
+        });
+        let secret = pair.to_pkcs8v1().map_err(Error::internal)?.as_ref().to_vec();
+        Ok(Self { id, algorithm: "ES256", secret: Some(secret), public_jwk: Some(jwk) })
+    }
+
+    /// An HMAC secret that came from elsewhere, used as its text's bytes, as Supabase does.
+    pub(super) fn from_hmac_secret(secret: &str) -> Result<Self> {
+        if secret.len() < 32 {
+            return Err(Error::invalid("secret", "an HS256 secret has at least 32 bytes (RFC 7518, 3.2)"));
+        }
+        Ok(Self { id: hex(&random::<8>()), algorithm: "HS256", secret: Some(secret.as_bytes().to_vec()), public_jwk: None })
+    }
+
+    /// A JWK (RFC 7517): EC P-256 with or without its private part, RSA public, or `oct`.
+    pub(super) fn from_jwk(jwk: &serde_json::Value) -> Result<Self> {
+        let text = |name: &str| jwk[name].as_str();
+        let bytes = |name: &'static str| {
+            text(name).and_then(from_base64url).ok_or_else(|| Error::invalid("jwk", format!("\"{name}\" is missing or not base64url")))
+        };
+        let id = text("kid").map(str::to_owned);
+        match text("kty") {
+            Some("EC") if text("crv") == Some("P-256") => {
+                let point = [[4].as_slice(), &bytes("x")?, &bytes("y")?].concat();
+                if point.len() != 65 {
+                    return Err(Error::invalid("jwk", "\"x\" and \"y\" have 32 bytes each"));
+                }
+                if text("d").is_some() {
+                    let pair = EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &bytes("d")?, &point)
+                        .map_err(|_| Error::invalid("jwk", "\"d\" is not the private key of \"x\" and \"y\""))?;
+                    return Self::es256(&pair, id);
+                }
+                let id = id.unwrap_or_else(|| hex(&random::<8>()));
+                let public = json!({
+                    "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": ["verify"], "kid": id,
+                    "x": jwk["x"], "y": jwk["y"],
+                });
+                Ok(Self { id, algorithm: "ES256", secret: None, public_jwk: Some(public) })
+            }
+            Some("RSA") => {
+                if bytes("n")?.len() < 256 {
+                    return Err(Error::invalid("jwk", "an RSA key has at least 2,048 bits"));
+                }
+                bytes("e")?;
+                let id = id.unwrap_or_else(|| hex(&random::<8>()));
+                let public = json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "key_ops": ["verify"], "kid": id, "n": jwk["n"], "e": jwk["e"] });
+                Ok(Self { id, algorithm: "RS256", secret: None, public_jwk: Some(public) })
+            }
+            Some("oct") => {
+                let secret = bytes("k")?;
+                if secret.len() < 32 {
+                    return Err(Error::invalid("jwk", "an HS256 secret has at least 32 bytes (RFC 7518, 3.2)"));
+                }
+                Ok(Self { id: id.unwrap_or_else(|| hex(&random::<8>())), algorithm: "HS256", secret: Some(secret), public_jwk: None })
+            }
+            _ => Err(Error::invalid("jwk", "take a key of type EC (P-256), RSA or oct")),
+        }
+    }
+
+    /// Whether this key can sign, or only check.
+    pub(super) fn can_sign(&self) -> bool {
+        self.secret.is_some()
+    }
+}
