@@ -12,3 +12,5 @@ pub mod db;
 pub mod error;
 pub mod http;
 pub mod tenants;
+pub mod logging;
+pub mod server;

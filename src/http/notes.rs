@@ -89,6 +89,11 @@ pub fn request_id() -> RequestId {
     NOTES.try_with(|notes| notes.id.clone()).unwrap_or_else(|_| RequestId::new())
 }
 
+/// The id of the request being answered, for a log line; `None` outside of any.
+pub fn current_request() -> Option<String> {
+    NOTES.try_with(|notes| notes.id.to_string()).ok()
+}
+
 /// Whether the caller asked auth for errors in the form of 2024-01-01.
 pub fn wants_text_codes() -> bool {
     NOTES.try_with(|notes| notes.wants_text_codes).unwrap_or_default()

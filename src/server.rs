@@ -1,0 +1,217 @@
+//! The door: takes connections, hands their requests to the [`Front`], and closes in good order.
+//!
+//! Our own loop around hyper, because stock ones neither bound how long a client may take nor refuse ambiguous framing. Stopping goes:
+//! `/ready` says 503 and every answer ends its connection, while the door stays open a moment for load balancers to notice; then the door
+//! closes; then requests in flight have their time to finish.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config,
+    http::{
+        Front, PeerAddress,
+        metrics::metrics,
+        wire::{Patience, Wire},
+    },
+};
+
+/// Serves `front` to whoever connects to `listener`, until `shutdown` is cancelled and what was in flight is answered.
+/// `stopping` is cancelled first of all, so that everybody who must know does.
+pub async fn serve_front(
+    front: Front,
+    config: &config::Http,
+    listener: TcpListener,
+    stopping: CancellationToken,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let mut door = Door::new(front, config);
+    let permits = Arc::new(Semaphore::new(config.max_connections));
+    let mut upkeep = interval(METRICS_UPKEEP);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            (stream, peer, permit) = next(&listener, &permits) => door.admit(stream, peer, permit),
+            Some(_) = door.connections.join_next() => door.count(),
+            _ = upkeep.tick() => metrics().tidy(),
+        }
+    }
+    stopping.cancel();
+    tracing::info!(connections = door.connections.len(), "stopping");
+    door.give_notice(&listener, &permits, Duration::from_secs(config.stop_delay_seconds)).await;
+    drop(listener);
+    door.drain(Duration::from_secs(config.drain_seconds)).await;
+    Ok(())
+}
+
+/// Cancelled when the process is asked to stop (SIGTERM, SIGINT). Asked a second time, the process ends at once.
+pub fn stop_signal() -> io::Result<CancellationToken> {
+    let asked = CancellationToken::new();
+    let mut signals = Signals::listen()?;
+    let token = asked.clone();
+    tokio::spawn(async move {
+        signals.next().await;
+        token.cancel();
+        signals.next().await;
+        tracing::warn!("stopping at once, with requests in flight");
+        std::process::exit(130);
+    });
+    Ok(asked)
+}
+
+/// How often what was counted is folded together.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// How long to wait after a connection could not be taken: mostly the process has no descriptor left, and closing ones takes time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// hyper's own buffers grow up to this for large bodies; a head is bounded apart.
+const MAX_BUFFER: usize = 400 * 1024;
+
+struct Door {
+    front: Front,
+    http: http1::Builder,
+    patience: Patience,
+    trusted: Arc<[crate::http::Network]>,
+    graceful: GracefulShutdown,
+    /// Dropped, it ends what is still open.
+    connections: JoinSet<()>,
+}
+
+impl Door {
+    fn new(front: Front, config: &config::Http) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            // hyper counts from the end of the request before, so this is the time a connection may be idle.
+            .header_read_timeout(Duration::from_secs(config.idle_timeout_seconds))
+            .max_header_size(config.max_header_bytes)
+            .max_buf_size(MAX_BUFFER.max(config.max_header_bytes + 8192))
+            .half_close(false)
+            .keep_alive(true);
+        Self {
+            front,
+            http,
+            patience: Patience::of(config),
+            trusted: config.trusted_proxies.clone().into(),
+            graceful: GracefulShutdown::new(),
+            connections: JoinSet::new(),
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        // Without it small answers wait for the acknowledgement of earlier ones.
+        let _ = stream.set_nodelay(true);
+        let (front, trusted) = (self.front.clone(), Arc::clone(&self.trusted));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let front = front.clone();
+            let peer = PeerAddress::resolve(peer, request.headers(), &trusted);
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            async move { Ok::<_, Infallible>(front.answer(request).await) }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(Wire::new(stream, self.patience)), service);
+        let connection = self.graceful.watch(connection);
+        self.connections.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(permit);
+        });
+        self.count();
+    }
+
+    fn count(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "there are not 2^52 connections")]
+        metrics().connections.set(self.connections.len() as f64);
+    }
+
+    /// Goes on for a while, with every answer ending its connection.
+    async fn give_notice(&mut self, listener: &TcpListener, permits: &Arc<Semaphore>, delay: Duration) {
+        let notice = sleep(delay);
+        tokio::pin!(notice);
+        while !self.connections.is_empty() {
+            tokio::select! {
+                () = &mut notice => return,
+                (stream, peer, permit) = next(listener, permits) => self.admit(stream, peer, permit),
+                Some(_) = self.connections.join_next() => self.count(),
+            }
+        }
+    }
+
+    /// Closes idle connections and lets the others finish, for so long.
+    async fn drain(self, limit: Duration) {
+        let Self { graceful, connections, .. } = self;
+        if timeout(limit, graceful.shutdown()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "stopped with requests in flight");
+        }
+    }
+}
+
+/// The next connection, once there is room for it.
+async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, permit),
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "a connection could not be taken");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The client went away before it was let in.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

@@ -1,0 +1,3 @@
+//! One binary with all tests that go through the door.
+
+mod server;
