@@ -11,6 +11,6 @@ pub mod crypto;
 pub mod db;
 pub mod error;
 pub mod http;
-pub mod tenants;
 pub mod logging;
 pub mod server;
+pub mod tenants;
