@@ -2,6 +2,8 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     auth,
     clock::Clock,
@@ -34,6 +36,8 @@ pub struct Parts {
     pub tenants: tenants::Directory,
     /// Tokens that were found good.
     pub verified_tokens: auth::VerifiedTokens,
+    /// Cancelled when the process begins to stop: `/ready` says so, and what runs beside requests ends.
+    pub stopping: CancellationToken,
 }
 
 impl Deref for App {
@@ -65,7 +69,17 @@ impl App {
         })?;
         let tenants = tenants::Directory::new(db.clone(), Arc::clone(&master_key), public_url);
         let verified_tokens = auth::VerifiedTokens::default();
-        let app = Self(Arc::new(Parts { config, public_host, db, clock, master_key, passwords, tenants, verified_tokens }));
+        let app = Self(Arc::new(Parts {
+            config,
+            public_host,
+            db,
+            clock,
+            master_key,
+            passwords,
+            tenants,
+            verified_tokens,
+            stopping: CancellationToken::new(),
+        }));
         app.check_master_key().await?;
         Ok(app)
     }
