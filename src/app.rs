@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth,
+    blobs::Blobs,
     clock::Clock,
     config::{Config, DatabaseLocation},
     crypto::{MasterKey, PasswordSettings, Passwords},
@@ -26,6 +27,8 @@ pub struct Parts {
     pub public_host: String,
     /// The database.
     pub db: Db,
+    /// The bytes of files.
+    pub blobs: Blobs,
     /// What tells the time.
     pub clock: Clock,
     /// What seals secrets at rest.
@@ -55,6 +58,7 @@ impl App {
         make_private_directory(&config.data_dir)?;
         let master_key = Arc::new(MasterKey::load_or_create(&master_key_path)?);
         let db = Db::open(&database_settings(&config)).await?;
+        let blobs = Blobs::open(&config).await?;
         let public_url = config.public_url();
         let public_host = url::Url::parse(&public_url)
             .ok()
@@ -73,6 +77,7 @@ impl App {
             config,
             public_host,
             db,
+            blobs,
             clock,
             master_key,
             passwords,
