@@ -5,7 +5,6 @@
 
 pub mod app;
 pub mod auth;
-pub mod blobs;
 pub mod clock;
 pub mod config;
 pub mod crypto;
@@ -13,5 +12,6 @@ pub mod db;
 pub mod error;
 pub mod http;
 pub mod logging;
+pub mod router;
 pub mod server;
 pub mod tenants;

@@ -85,6 +85,7 @@ enum Trouble {
     Unauthorized,
     Forbidden,
     NotFound,
+    WrongMethod,
     Conflict,
     Overloaded,
     TooSlow,
@@ -101,6 +102,7 @@ impl Trouble {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "no_authorization", "PGRST301", "AccessDenied"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "not_admin", "42501", "AccessDenied"),
             Self::NotFound => (StatusCode::NOT_FOUND, "validation_failed", "PGRST125", "NoSuchKey"),
+            Self::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "validation_failed", "PGRST117", "MethodNotAllowed"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "23505", "ResourceAlreadyExists"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "unexpected_failure", "PGRST000", "SlowDown"),
             Self::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "request_timeout", "PGRST003", "DatabaseTimeout"),
@@ -145,6 +147,16 @@ impl SurfaceError {
             error => error.to_string().into(),
         };
         Self { surface, trouble, message }
+    }
+
+    /// There is no such route.
+    pub fn no_route(surface: Surface, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { surface, trouble: Trouble::NotFound, message: why.into() }
+    }
+
+    /// The route is there, for other methods.
+    pub fn wrong_method(surface: Surface, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { surface, trouble: Trouble::WrongMethod, message: why.into() }
     }
 
     pub(super) fn internal(surface: Surface) -> Self {

@@ -1,3 +1,5 @@
-//! One binary with all tests that go through the door.
+//! One binary with all tests that go through the door. They run on SQLite, or on PostgreSQL when `TEST_DATABASE_URL` names one.
 
 mod server;
+mod support;
+mod tenants;

@@ -1,0 +1,92 @@
+//! Every room mounted once. What is served and what is in the document are the same list.
+
+use axum::{
+    Json, Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    app::App,
+    http::{Surface, SurfaceError},
+    tenants,
+};
+
+/// What the document says besides the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Basalt", description = "Sign-in, employee records and files for many tenants. Every path can also be called below `/t/{ref}`, which names the tenant."),
+    tags(
+        (name = "auth", description = "Users and sessions, on the wire of Supabase Auth"),
+        (name = "records", description = "Employees and what belongs to them, on the wire of PostgREST"),
+        (name = "storage", description = "Buckets and files, on the wire of Supabase Storage"),
+        (name = "admin", description = "Tenants and their keys, for the operator"),
+        (name = "server", description = "How the process is"),
+    ),
+    modifiers(&SecuritySchemes)
+)]
+struct Frame;
+
+struct SecuritySchemes;
+
+impl Modify for SecuritySchemes {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let api_key = ApiKeyValue::with_description("apikey", "A publishable or secret key of the tenant");
+        components.add_security_scheme("apikey", SecurityScheme::ApiKey(ApiKey::Header(api_key)));
+        let bearer =
+            |description: &str| SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build());
+        components.add_security_scheme("user", bearer("A user's access token"));
+        components.add_security_scheme("operator", bearer("An operator key"));
+    }
+}
+
+/// Every route, and the document that describes them.
+pub fn routes() -> (Router<App>, Document) {
+    OpenApiRouter::with_openapi(Frame::openapi()).merge(tenants::router()).routes(routes!(get_document)).split_for_parts()
+}
+
+/// The document as it is served and as `openapi/openapi.json` has it.
+pub fn document() -> Document {
+    routes().1
+}
+
+/// The router of a running process.
+pub fn router(app: App) -> Router {
+    let (router, document) = routes();
+    router
+        .merge(
+            SwaggerUi::new("/docs")
+                .config(utoipa_swagger_ui::Config::from("/openapi.json"))
+                .external_url_unchecked("/openapi.json", serde_json::Value::Null),
+        )
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown_route)
+        .layer(axum::Extension(std::sync::Arc::new(document)))
+        .with_state(app)
+}
+
+/// The document of this server, OpenAPI 3.1.
+#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, body = serde_json::Value)))]
+async fn get_document(axum::Extension(document): axum::Extension<std::sync::Arc<Document>>) -> Json<std::sync::Arc<Document>> {
+    Json(document)
+}
+
+async fn unknown_route(request: Request) -> Response {
+    let path = request.uri().path();
+    SurfaceError::no_route(Surface::of(path), format!("there is nothing at {} {path}", request.method())).into_response()
+}
+
+async fn wrong_method(request: Request) -> Response {
+    let path = request.uri().path();
+    SurfaceError::wrong_method(Surface::of(path), format!("{path} does not take {}", request.method())).into_response()
+}

@@ -1,0 +1,191 @@
+//! Tenants and their keys, as the operator handles them and as requests feel them.
+
+use serde_json::json;
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn operator_makes_changes_and_deletes_a_tenant() {
+    let app = TestApp::new().await;
+    let operator = app.operator();
+    let made = operator.post("/admin/v1/tenants", json!({ "ref": "acme", "name": "Acme" })).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    assert_eq!(made["ref"], "acme");
+    assert_eq!(made["issuer"], "http://127.0.0.1:8787/t/acme/auth/v1");
+    assert_eq!(made["settings"]["signup_enabled"], true);
+
+    let twice = operator.post("/admin/v1/tenants", json!({ "ref": "acme" })).await;
+    assert_eq!(twice.status, 409);
+    assert_eq!(twice.header("content-type"), "application/problem+json");
+    assert!(twice.json()["detail"].as_str().unwrap().contains("acme"));
+
+    let changed = operator.patch("/admin/v1/tenants/acme", json!({ "name": "Acme Ltd", "settings": { "signup_enabled": false } })).await;
+    assert_eq!((changed.status.as_u16(), &changed.json()["name"]), (200, &json!("Acme Ltd")));
+    assert_eq!(changed.json()["settings"]["signup_enabled"], false);
+    assert_eq!(changed.json()["settings"]["password_min_length"], 8);
+
+    let listed = operator.get("/admin/v1/tenants?limit=2").await.json();
+    assert_eq!(listed["tenants"].as_array().unwrap().iter().map(|tenant| &tenant["ref"]).collect::<Vec<_>>(), ["acme", "default"]);
+    assert_eq!(operator.get("/admin/v1/tenants?limit=2&after=default").await.json()["tenants"][0]["ref"], "other");
+
+    assert_eq!(operator.delete("/admin/v1/tenants/acme").await.status, 204);
+    assert_eq!(operator.get("/admin/v1/tenants/acme").await.status, 404);
+    assert_eq!(operator.post("/admin/v1/tenants", json!({ "ref": "acme" })).await.status, 409, "a reference is never used again");
+}
+
+#[tokio::test]
+async fn bad_input_of_the_operator_is_refused_by_name() {
+    let app = TestApp::new().await;
+    let operator = app.operator();
+    let cases = [
+        (json!({ "ref": "A" }), 422, "ref"),
+        (json!({ "ref": "-a-" }), 422, "ref"),
+        (json!({ "ref": "acme", "unknown": 1 }), 400, "unknown"),
+        (json!({ "ref": "acme", "settings": { "password_min_length": 3 } }), 422, "password_min_length"),
+        (json!({ "ref": "acme", "domain": "Not A Domain" }), 422, "domain"),
+        (json!({ "ref": "acme", "name": "" }), 422, "name"),
+    ];
+    for (body, status, word) in cases {
+        let reply = operator.post("/admin/v1/tenants", body.clone()).await;
+        assert_eq!(reply.status, status, "{body}: {}", reply.text());
+        assert!(reply.json()["detail"].as_str().unwrap().contains(word), "{body}: {}", reply.text());
+    }
+    assert_eq!(operator.send(http::Method::POST, "/admin/v1/tenants", "{").await.status, 400);
+    for limit in ["0", "-1", "1.5", "1001", "x"] {
+        assert_eq!(operator.get(&format!("/admin/v1/tenants?limit={limit}")).await.status, 422, "{limit}");
+    }
+    assert_eq!(operator.get("/admin/v1/tenants?limit=1000").await.json()["tenants"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn only_an_operator_key_opens_the_admin_surface() {
+    let app = TestApp::new().await;
+    for caller in [app.nobody(), app.anonymous(), app.service(), app.other_service()] {
+        let reply = caller.get("/admin/v1/tenants").await;
+        assert_eq!((reply.status.as_u16(), reply.header("content-type")), (401, "application/problem+json"));
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_felt_when_it_is_revoked() {
+    let app = TestApp::new().await;
+    let operator = app.operator();
+    let made = operator.post("/admin/v1/tenants/default/keys", json!({ "kind": "secret", "name": "payroll", "scopes": ["pay:read"] })).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    let caller = app.nobody().key(made["key"].as_str().unwrap());
+    assert_eq!(caller.get("/auth/v1/settings").await.status, 200);
+
+    let listed = operator.get("/admin/v1/tenants/default/keys").await;
+    assert!(!listed.text().contains(made["key"].as_str().unwrap()));
+    let keys = listed.json();
+    let key = keys.as_array().unwrap().iter().find(|key| key["id"] == made["id"]).unwrap();
+    assert_eq!((&key["name"], &key["scopes"], &key["kind"]), (&json!("payroll"), &json!("pay:read"), &json!("secret")));
+
+    let path = format!("/admin/v1/tenants/default/keys/{}", made["id"].as_str().unwrap());
+    assert_eq!(operator.delete(&path.replace("default", "other")).await.status, 404, "another tenant's key is not there");
+    assert_eq!(operator.delete(&path).await.status, 204);
+    assert_eq!(operator.delete(&path).await.status, 404);
+    assert_eq!(caller.get("/auth/v1/settings").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_key_that_can_not_be_is_refused() {
+    let app = TestApp::new().await;
+    let cases = [
+        (json!({ "kind": "operator" }), "kind"),
+        (json!({ "kind": "publishable", "scopes": ["pay:read"] }), "scopes"),
+        (json!({ "kind": "secret", "scopes": ["salaries:read"] }), "salaries:read"),
+        (json!({ "kind": "secret", "scopes": ["pay:delete"] }), "pay:delete"),
+        (json!({ "kind": "secret", "scopes": ["storage.:read"] }), "storage.:read"),
+        (json!({ "kind": "secret", "expires_at": "2001-01-01T00:00:00Z" }), "expires_at"),
+    ];
+    for (body, word) in cases {
+        let reply = app.operator().post("/admin/v1/tenants/default/keys", body.clone()).await;
+        assert_eq!(reply.status, 422, "{body}: {}", reply.text());
+        assert!(reply.json()["detail"].as_str().unwrap().contains(word), "{body}: {}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn an_expired_key_opens_nothing() {
+    let app = TestApp::new().await;
+    let end = app.app.clock.now().plus_seconds(60);
+    let made = app.operator().post("/admin/v1/tenants/default/keys", json!({ "kind": "secret", "expires_at": end })).await.json();
+    let caller = app.nobody().key(made["key"].as_str().unwrap());
+    assert_eq!(caller.get("/auth/v1/settings").await.status, 200);
+    app.app.clock.advance(std::time::Duration::from_secs(61));
+    assert_eq!(caller.get("/auth/v1/settings").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_is_refused_until_it_is_active_again() {
+    let app = TestApp::new().await;
+    let status = async |status: &str| app.operator().patch("/admin/v1/tenants/default", json!({ "status": status })).await.status;
+    assert_eq!(app.service().get("/auth/v1/admin/users").await.status, 200);
+    assert_eq!(status("suspended").await, 200);
+    let refused = app.service().get("/auth/v1/admin/users").await;
+    assert_eq!(refused.status, 401, "{}", refused.text());
+    assert_eq!(app.other_service().get("/auth/v1/admin/users").await.status, 200);
+    assert_eq!(status("active").await, 200);
+    assert_eq!(app.service().get("/auth/v1/admin/users").await.status, 200);
+    assert_eq!(status("deleted").await, 422);
+}
+
+#[tokio::test]
+async fn path_key_and_token_must_mean_one_tenant() {
+    let app = TestApp::new().await;
+    assert_eq!(app.other_service().get("/t/other/auth/v1/admin/users").await.status, 200);
+    assert_eq!(app.other_service().get("/t/default/auth/v1/admin/users").await.status, 401);
+    assert_eq!(app.service().get("/t/nowhere/auth/v1/admin/users").await.status, 401);
+    let user = app.user("ann@example.org", &[]).await;
+    assert_eq!(user.client.get("/auth/v1/user").await.status, 200);
+    let mixed = user.client.clone().key(&app.other.publishable_key);
+    assert_eq!(mixed.get("/auth/v1/user").await.status, 401);
+    let two_keys = app.service().bearer(&app.default.publishable_key);
+    assert_eq!(two_keys.get("/auth/v1/settings").await.status, 401, "a key and another key");
+    let same_key_twice = app.anonymous().bearer(&app.default.publishable_key);
+    assert_eq!(same_key_twice.get("/auth/v1/settings").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_rotated_signing_key_signs_at_once_and_the_old_one_still_verifies() {
+    let app = TestApp::new().await;
+    let user = app.user("ann@example.org", &[]).await;
+    let kids = async || {
+        let set = app.anonymous().get("/auth/v1/.well-known/jwks.json").await.json();
+        set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(kids().await.len(), 1);
+    let rotated = app.operator().post("/admin/v1/tenants/default/signing-keys/rotate", json!({})).await;
+    assert_eq!(rotated.status, 201, "{}", rotated.text());
+    let kid = rotated.json()["kid"].as_str().unwrap().to_owned();
+    assert!(kids().await.contains(&kid));
+    assert_eq!(kids().await.len(), 2);
+    assert_eq!(user.client.get("/auth/v1/user").await.status, 200);
+    let fresh = app.user("bob@example.org", &[]).await;
+    let header = fresh.session["access_token"].as_str().unwrap().split('.').next().unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&basalt::crypto::from_base64url(header).unwrap()).unwrap();
+    assert_eq!((&header["kid"], &header["alg"]), (&json!(kid), &json!("ES256")));
+}
+
+#[tokio::test]
+async fn an_imported_secret_is_believed_and_never_published() {
+    let app = TestApp::new().await;
+    let import = async |body| app.operator().post("/admin/v1/tenants/default/signing-keys/import", body).await;
+    let short = import(json!({ "key": { "hs256_secret": "too short" } })).await;
+    assert_eq!(short.status, 422, "{}", short.text());
+    let secret = "a-secret-that-came-from-elsewhere-and-is-long";
+    assert_eq!(import(json!({ "key": { "hs256_secret": secret } })).await.status, 201);
+    let end = app.app.clock.now().plus_seconds(600).seconds();
+    let claims = json!({ "role": "service_role", "iss": "supabase", "iat": end - 600, "exp": end });
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    assert_eq!(app.nobody().key(&token).get("/auth/v1/admin/users").await.status, 200);
+    let set = app.anonymous().get("/auth/v1/.well-known/jwks.json").await;
+    assert_eq!(set.json()["keys"].as_array().unwrap().len(), 1);
+    assert!(!set.text().contains("oct"));
+    let public = json!({ "kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA" });
+    assert_eq!(import(json!({ "key": { "jwk": public }, "sign": true })).await.status, 422);
+}
