@@ -89,7 +89,7 @@ impl App {
 
 fn database_settings(config: &Config) -> db::Settings {
     let (location, max_connections) = match config.database_location() {
-        DatabaseLocation::Sqlite(path) => (db::Location::Sqlite(path), u32::try_from(config.database.read_connections).unwrap_or(u32::MAX)),
+        DatabaseLocation::Sqlite(path) => (db::Location::Sqlite(path), read_connections(config.database.read_connections)),
         DatabaseLocation::Postgres(url) => (db::Location::Postgres(url), config.database.max_connections),
     };
     db::Settings {
@@ -107,4 +107,10 @@ fn make_private_directory(path: &std::path::Path) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|error| Error::invalid("data_dir", format!("{} can't be made: {error}", path.display())))
+}
+
+/// Zero means as many as suit the machine: a read holds its connection for microseconds, unless it is a search or an export.
+fn read_connections(chosen: usize) -> u32 {
+    let suitable = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get) * 8;
+    u32::try_from(if chosen == 0 { suitable() } else { chosen }).unwrap_or(u32::MAX)
 }

@@ -64,11 +64,7 @@ pub fn document() -> Document {
 pub fn router(app: App) -> Router {
     let (router, document) = routes();
     router
-        .merge(
-            SwaggerUi::new("/docs")
-                .config(utoipa_swagger_ui::Config::from("/openapi.json"))
-                .external_url_unchecked("/openapi.json", serde_json::Value::Null),
-        )
+        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_route)
         .layer(axum::Extension(std::sync::Arc::new(document)))
