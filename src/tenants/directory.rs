@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long an entry is believed: what another process or node changed is felt after this at the latest.
-pub const FRESH: Duration = Duration::from_millis(500);
+pub(super) const FRESH: Duration = Duration::from_millis(500);
 
 /// A tenant, or what it is known for instead.
 #[derive(Clone, Debug)]

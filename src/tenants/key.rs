@@ -45,7 +45,7 @@ pub struct NewKey {
 }
 
 /// Makes a key.
-pub fn make_key(kind: KeyKind) -> NewKey {
+pub(super) fn make_key(kind: KeyKind) -> NewKey {
     let secret = base64url(&random::<18>());
     let body = format!("{}{secret}", kind.prefix());
     let text = format!("{body}_{}", checksum(&body));

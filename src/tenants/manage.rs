@@ -83,7 +83,7 @@ pub async fn list_tenants(db: &Db, after: &str, limit: i64) -> Result<Vec<Tenant
 }
 
 /// The tenant with this reference.
-pub async fn get_tenant(app: &App, reference: &str) -> Result<TenantRow> {
+pub(super) async fn get_tenant(app: &App, reference: &str) -> Result<TenantRow> {
     existing(&app.db.read().await?, reference).await
 }
 

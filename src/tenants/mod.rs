@@ -1,7 +1,7 @@
 //! Tenants: who they are, what they chose, and the keys by which a request or a token is known to be theirs.
 //!
 //! Rules: a reference is never used again; keys are stored as hashes and shown once; private signing keys are sealed with the master key.
-//! A suspended tenant, a revoked key or a changed setting is felt within [`directory::FRESH`] on every node.
+//! A suspended tenant, a revoked key or a changed setting is felt within half a second on every node.
 //!
 //! Start with [`resolve`] (how a request finds its tenant), then `manage.rs` (what an operator does), which `api.rs` and the command line share.
 

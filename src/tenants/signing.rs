@@ -219,7 +219,7 @@ fn check_times(times: &Times, now: i64) -> Result<(), TokenError> {
 }
 
 /// The `iss` a token claims, unchecked: good only for finding whose keys to check it with.
-pub fn claimed_issuer(token: &str) -> Option<String> {
+pub(super) fn claimed_issuer(token: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Issuer {
         iss: String,
