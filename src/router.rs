@@ -17,6 +17,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     app::App,
+    auth,
     http::{Surface, SurfaceError},
     tenants,
 };
@@ -52,7 +53,7 @@ impl Modify for SecuritySchemes {
 
 /// Every route, and the document that describes them.
 pub fn routes() -> (Router<App>, Document) {
-    OpenApiRouter::with_openapi(Frame::openapi()).merge(tenants::router()).routes(routes!(get_document)).split_for_parts()
+    OpenApiRouter::with_openapi(Frame::openapi()).merge(tenants::router()).merge(auth::router()).routes(routes!(get_document)).split_for_parts()
 }
 
 /// The document as it is served and as `openapi/openapi.json` has it.

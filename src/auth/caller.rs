@@ -1,26 +1,26 @@
 //! Who is behind a request.
+//!
+//! A token's signature is checked once and remembered; that its session is alive, its user neither gone nor banned, and what roles and
+//! employee record the user has, is asked for every request, in one look. So an end, a ban or a change of roles is felt at once.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Json,
-    extract::FromRequestParts,
-    http::{StatusCode, request::Parts},
-    response::{IntoResponse, Response},
+    extract::{FromRequestParts, OriginalUri},
+    response::Response,
 };
+use http::{header, request::Parts};
 use moka::sync::Cache;
 use serde::Deserialize;
-use serde_json::json;
 use uuid::Uuid;
 
-use super::sql;
+use super::{caller_error::CallerError, error::AuthError, sql};
 use crate::{
     app::App,
     crypto::sha256,
     db::Timestamp,
-    error::Error,
-    http::{self, note_tenant},
-    tenants::{self, KeyGrant, Refusal, Scopes, Tenant, TenantId, TokenError, TokenKind},
+    http::{Surface, note_tenant},
+    tenants::{self, Action, KeyGrant, Refusal, Resolved, Scopes, Tenant, TenantId, TokenError, TokenKind},
 };
 
 /// Who is behind a request, in which tenant. Having one means that key and token were checked, and are good at this moment.
@@ -94,20 +94,24 @@ impl Roles {
     }
 }
 
-/// Tokens whose signature was found good, so that it is not checked again for every request. Only the signature is remembered: whether
-/// session, user, tenant and key are alive is asked each time.
-pub struct VerifiedTokens(Cache<(TenantId, [u8; 32]), Arc<AccessClaims>>);
+/// Tokens whose signature was found good, so that it is not checked again for every request. The entry keeps which key made it and when
+/// it ends; whether key, session, user and tenant are still alive is asked each time.
+pub struct VerifiedTokens(Cache<(TenantId, [u8; 32]), Arc<VerifiedToken>>);
 
 impl Default for VerifiedTokens {
     fn default() -> Self {
-        // A replaced signing key is felt after this at the latest.
-        Self(Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(60)).build())
+        Self(Cache::builder().max_capacity(50_000).time_to_idle(Duration::from_mins(5)).build())
     }
+}
+
+struct VerifiedToken {
+    key: String,
+    claims: AccessClaims,
 }
 
 /// What an access token, or a long-lived key in token form, says.
 #[derive(Debug, Deserialize)]
-pub(super) struct AccessClaims {
+struct AccessClaims {
     exp: i64,
     role: String,
     iss: Option<String>,
@@ -116,56 +120,36 @@ pub(super) struct AccessClaims {
     session_id: Option<Uuid>,
 }
 
-/// Why nobody is believed to be behind a request.
-#[derive(Debug, thiserror::Error)]
-pub enum CallerError {
-    /// There is neither key nor token.
-    #[error("No API key found in request")]
-    NoKey,
-    /// Key, token, path and host do not agree, or the key is not known.
-    #[error("{0}")]
-    Refused(String),
-    /// The token is not good.
-    #[error("invalid JWT: {0}")]
-    BadToken(TokenError),
-    /// The session was ended.
-    #[error("Session from session_id claim in JWT does not exist")]
-    SessionGone,
-    /// The user was deleted.
-    #[error("User from sub claim in JWT does not exist")]
-    UserGone,
-    /// The user is banned.
-    #[error("User is banned")]
-    Banned,
-    /// Our own fault.
-    #[error(transparent)]
-    Internal(#[from] Error),
-}
-
 impl FromRequestParts<App> for Caller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        find_caller(app, parts).await.map_err(|error| error.answer(parts))
+        find_caller(app, parts).await.map_err(|error| error.answer(surface_of(parts)))
     }
 }
 
+/// Where the request went, whatever router it has come through since.
+fn surface_of(parts: &Parts) -> Surface {
+    let whole = parts.extensions.get::<OriginalUri>();
+    Surface::of(whole.map_or(parts.uri.path(), |uri| uri.path()))
+}
+
 async fn find_caller(app: &App, parts: &Parts) -> Result<Caller, CallerError> {
-    let resolved = resolve(app, parts).await?;
-    let from_key = resolved.key.as_ref().map(|key| match &key.grant {
-        KeyGrant::Publishable => Principal::Anon,
-        KeyGrant::Service => Principal::Service,
-        KeyGrant::Scoped(scopes) => Principal::Key(ScopedKey { key_id: key.id, scopes: scopes.clone() }),
-    });
-    let principal = match (resolved.token, from_key) {
-        (Some(token), _) => principal_of_token(app, &resolved.tenant, &token).await?,
+    let Resolved { tenant, key, key_token, token } = resolve(app, parts).await?;
+    let from_key = match (&key, &key_token) {
+        (Some(key), _) => Some(principal_of_key(key)),
+        (None, Some(text)) if token.as_ref() != Some(text) => Some(principal_of_token(app, &tenant, text).await?),
+        (None, _) => None,
+    };
+    let principal = match (token, from_key) {
+        (Some(token), _) => principal_of_token(app, &tenant, &token).await?,
         (None, Some(principal)) => principal,
         (None, None) => return Err(CallerError::NoKey),
     };
-    Ok(Caller { tenant: resolved.tenant, principal })
+    Ok(Caller { tenant, principal })
 }
 
-async fn resolve(app: &App, parts: &Parts) -> Result<tenants::Resolved, CallerError> {
+async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, CallerError> {
     let resolved = tenants::resolve(app, parts).await.map_err(|refusal| match refusal {
         Refusal::Internal(error) => CallerError::Internal(error),
         Refusal::NoTenant => CallerError::NoKey,
@@ -175,29 +159,44 @@ async fn resolve(app: &App, parts: &Parts) -> Result<tenants::Resolved, CallerEr
     Ok(resolved)
 }
 
-async fn principal_of_token(app: &App, tenant: &Tenant, token: &str) -> Result<Principal, CallerError> {
-    let now = app.clock.now();
-    let claims = verified(app, tenant, token, now).map_err(CallerError::BadToken)?;
-    match claims.role.as_str() {
-        "anon" => Ok(Principal::Anon),
-        "service_role" if claims.session_id.is_none() => Ok(Principal::Service),
-        _ => signed_in(app, tenant, &claims, now).await.map(Principal::User),
+fn principal_of_key(key: &tenants::ApiKey) -> Principal {
+    match &key.grant {
+        KeyGrant::Publishable => Principal::Anon,
+        KeyGrant::Service => Principal::Service,
+        KeyGrant::Scoped(scopes) => Principal::Key(ScopedKey { key_id: key.id, scopes: scopes.clone() }),
     }
 }
 
-fn verified(app: &App, tenant: &Tenant, token: &str, now: Timestamp) -> Result<Arc<AccessClaims>, TokenError> {
-    let entry = (tenant.id, sha256(token.as_bytes()));
-    if let Some(claims) = app.verified_tokens.0.get(&entry) {
-        return if now.seconds() < claims.exp { Ok(claims) } else { Err(TokenError::Expired) };
+async fn principal_of_token(app: &App, tenant: &Tenant, token: &str) -> Result<Principal, CallerError> {
+    let now = app.clock.now();
+    let verified = verified(app, tenant, token, now)?;
+    let claims = &verified.claims;
+    match (claims.role.as_str(), claims.session_id) {
+        // What has a session is a user's, whatever else it says.
+        ("anon", None) => Ok(Principal::Anon),
+        ("service_role" | "supabase_admin", None) => Ok(Principal::Service),
+        _ => signed_in(app, tenant, claims, now).await.map(Principal::User),
     }
-    let claims: Arc<AccessClaims> = Arc::new(tenant.keys.verify(TokenKind::Access, token, now)?);
-    app.verified_tokens.0.insert(entry, Arc::clone(&claims));
-    Ok(claims)
+}
+
+fn verified(app: &App, tenant: &Tenant, token: &str, now: Timestamp) -> Result<Arc<VerifiedToken>, TokenError> {
+    let entry = (tenant.id, sha256(token.as_bytes()));
+    if let Some(known) = app.verified_tokens.0.get(&entry)
+        && tenant.keys.is_in_force(&known.key, now)
+    {
+        return if now.seconds() < known.claims.exp { Ok(known) } else { Err(TokenError::Expired) };
+    }
+    let claims = tenant.keys.verify(TokenKind::Access, token, now)?;
+    let key = tenant.keys.key_of(token, now).ok_or(TokenError::UnknownKey)?.to_owned();
+    let known = Arc::new(VerifiedToken { key, claims });
+    app.verified_tokens.0.insert(entry, Arc::clone(&known));
+    Ok(known)
 }
 
 async fn signed_in(app: &App, tenant: &Tenant, claims: &AccessClaims, now: Timestamp) -> Result<SignedIn, CallerError> {
     let invalid = || CallerError::BadToken(TokenError::Claims);
-    let user_id = claims.sub.as_deref().and_then(|sub| sub.parse().ok()).ok_or_else(invalid)?;
+    let sub = claims.sub.as_deref().ok_or(CallerError::NoSubject)?;
+    let user_id = sub.parse().map_err(|_| invalid())?;
     let session_id = claims.session_id.ok_or_else(invalid)?;
     if claims.aud.as_deref() != Some("authenticated") || claims.iss.as_deref() != Some(&tenant.issuer) {
         return Err(invalid());
@@ -212,34 +211,6 @@ async fn signed_in(app: &App, tenant: &Tenant, claims: &AccessClaims, now: Times
     Ok(SignedIn { user_id, session_id, email: live.email, aal, roles, employee_id: live.employee_id, is_anonymous: live.is_anonymous })
 }
 
-impl CallerError {
-    fn answer(self, parts: &Parts) -> Response {
-        let path = parts.uri.path();
-        if let Self::Internal(error) = self {
-            return http::Problem::from(error).into_response();
-        }
-        let message = self.to_string();
-        if path.starts_with("/rest/v1") {
-            let code = if matches!(self, Self::NoKey) { "PGRST302" } else { "PGRST301" };
-            let body = json!({ "code": code, "details": null, "hint": null, "message": message });
-            return (StatusCode::UNAUTHORIZED, Json(body)).into_response();
-        }
-        if path.starts_with("/storage/v1") {
-            let body = json!({ "statusCode": "403", "error": "Unauthorized", "message": message, "code": "InvalidJWT" });
-            return (StatusCode::BAD_REQUEST, Json(body)).into_response();
-        }
-        let (status, code) = match self {
-            Self::NoKey | Self::Refused(_) => (StatusCode::UNAUTHORIZED, "no_authorization"),
-            Self::BadToken(_) => (StatusCode::FORBIDDEN, "bad_jwt"),
-            Self::SessionGone => (StatusCode::FORBIDDEN, "session_not_found"),
-            Self::UserGone => (StatusCode::FORBIDDEN, "user_not_found"),
-            Self::Banned => (StatusCode::FORBIDDEN, "user_banned"),
-            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure"),
-        };
-        (status, Json(json!({ "code": status.as_u16(), "error_code": code, "msg": message }))).into_response()
-    }
-}
-
 /// The tenant of a request to a route that needs no key: health, key set, public files.
 pub struct CurrentTenant(pub Arc<Tenant>);
 
@@ -247,7 +218,86 @@ impl FromRequestParts<App> for CurrentTenant {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let resolved = resolve(app, parts).await.map_err(|error| error.answer(parts))?;
+        let resolved = resolve(app, parts).await.map_err(|error| error.answer(surface_of(parts)))?;
         Ok(Self(resolved.tenant))
     }
+}
+
+/// Somebody who knows a key of the tenant and may be on the way in: a token that came along, perhaps an old one, is not asked.
+pub(super) struct Visitor {
+    pub(super) tenant: Arc<Tenant>,
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        find_visitor(app, parts).await.map_err(|error| error.answer(surface_of(parts)))
+    }
+}
+
+async fn find_visitor(app: &App, parts: &Parts) -> Result<Visitor, CallerError> {
+    let resolved = resolve(app, parts).await?;
+    if resolved.key.is_none() {
+        let token = resolved.key_token.or(resolved.token).ok_or(CallerError::NoKey)?;
+        principal_of_token(app, &resolved.tenant, &token).await?;
+    }
+    Ok(Visitor { tenant: resolved.tenant })
+}
+
+/// A signed-in user, for routes that nobody else can use.
+pub(super) struct CurrentUser {
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) user: SignedIn,
+}
+
+impl FromRequestParts<App> for CurrentUser {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        find_user(app, parts).await.map_err(|error| error.answer(Surface::Auth))
+    }
+}
+
+async fn find_user(app: &App, parts: &Parts) -> Result<CurrentUser, CallerError> {
+    let caller = find_caller(app, parts).await?;
+    match caller.principal {
+        Principal::User(user) => Ok(CurrentUser { tenant: caller.tenant, user }),
+        // A key in the bearer's place names no user; without a bearer there is nothing to look at.
+        _ if parts.headers.contains_key(header::AUTHORIZATION) => Err(CallerError::NoSubject),
+        _ => Err(CallerError::NoBearer),
+    }
+}
+
+/// Who may see the tenant's users: a secret key without scopes, or one with `users:read`.
+pub(super) struct UserReader(pub(super) Arc<Tenant>);
+
+/// Who may make, change and remove the tenant's users: a secret key without scopes, or one with `users:write`.
+pub(super) struct UserWriter(pub(super) Arc<Tenant>);
+
+impl FromRequestParts<App> for UserReader {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        find_admin(app, parts, Action::Read).await.map(Self)
+    }
+}
+
+impl FromRequestParts<App> for UserWriter {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        find_admin(app, parts, Action::Write).await.map(Self)
+    }
+}
+
+async fn find_admin(app: &App, parts: &mut Parts, action: Action) -> Result<Arc<Tenant>, Response> {
+    let caller = Caller::from_request_parts(parts, app).await?;
+    let may = match &caller.principal {
+        Principal::Service => true,
+        Principal::Key(key) => key.scopes.allow("users", action),
+        // A user with a role of the app is no admin of its users.
+        Principal::Anon | Principal::User(_) => false,
+    };
+    if may { Ok(caller.tenant) } else { Err(axum::response::IntoResponse::into_response(AuthError::not_admin())) }
 }

@@ -1,8 +1,53 @@
 //! Users and their sessions, and who is behind a request.
 //!
 //! Every other room asks [`Caller`]: it has checked key and token, and what it says is true now, not when the token was made.
+//! Rules: a password is hashed before a transaction opens; there is no row for a refresh token, its session counts; what an admin or the
+//! user changes is felt at the next request, for nothing that can change is believed from a token.
+//!
+//! Start with `caller.rs`, then the flows in the order a user meets them: `sign_up.rs`, `sign_in.rs`, `refresh.rs`, `user.rs`,
+//! `sign_out.rs`; what an admin does is in `admin.rs`.
 
+mod admin;
+mod api;
+mod ban;
 mod caller;
+mod caller_error;
+mod create_user;
+mod email;
+mod error;
+mod model;
+mod refresh;
+mod refresh_token;
+mod request;
+mod session;
+mod sign_in;
+mod sign_out;
+mod sign_up;
 mod sql;
+mod user;
 
-pub use self::caller::{Caller, CallerError, CurrentTenant, Principal, Roles, ScopedKey, SignedIn, VerifiedTokens};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use self::{
+    caller::{Caller, CurrentTenant, Principal, Roles, ScopedKey, SignedIn, VerifiedTokens},
+    caller_error::CallerError,
+    create_user::{NewPassword, NewUser, create_user},
+    error::{AuthCode, AuthError, AuthErrorBody},
+    model::{Identity, Metadata, Session, User},
+    sql::delete_rows_of,
+};
+use crate::app::App;
+
+/// The routes of this room.
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(api::get_auth_health))
+        .routes(routes!(api::get_auth_settings))
+        .routes(routes!(api::get_key_set))
+        .routes(routes!(sign_up::sign_up_user))
+        .routes(routes!(sign_in::create_token))
+        .routes(routes!(user::get_user, user::update_user))
+        .routes(routes!(sign_out::delete_sessions))
+        .routes(routes!(admin::list_users, admin::create_user))
+        .routes(routes!(admin::get_user_by_id, admin::update_user_by_id, admin::delete_user_by_id))
+}

@@ -77,6 +77,11 @@ impl Passwords {
         Ok(Self { pool: Arc::new(Pool { params, most, queue: settings.queue, state, work: Condvar::new() }) })
     }
 
+    /// Whether a hash made elsewhere is one that [`Self::verify`] takes.
+    pub fn can_verify(phc: &str) -> bool {
+        Stored::read(phc).is_ok()
+    }
+
     /// Hashes a password into a PHC string with a fresh salt.
     pub async fn hash(&self, password: &str) -> Result<String> {
         match self.pool.submit(Task::Hash(normalised(password))).await? {
@@ -213,16 +218,7 @@ impl Pool {
     }
 
     fn verify(&self, password: &SecretString, phc: &str, memory: &mut Vec<Block>) -> Result<Verified> {
-        let stored = PasswordHash::new(phc).map_err(refused)?;
-        let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(refused)?;
-        let version = stored.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(refused)?;
-        let params = Params::try_from(&stored).map_err(refused)?;
-        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
-            return Err(Error::internal("a stored password hash has no salt or no output"));
-        };
-        if params.m_cost() > MOST_MEMORY_KIB || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES {
-            return Err(Error::internal("a stored password hash asks for more work than is allowed"));
-        }
+        let Stored { algorithm, version, params, salt, expected } = Stored::read(phc)?;
         let output = derive(algorithm, version, &params, password, salt.as_ref(), expected.len(), memory)?;
         // `Output` compares in constant time.
         let ok = output == expected;
@@ -233,6 +229,31 @@ impl Pool {
     /// A thread that panicked held no half-done state: every change under this lock is one assignment.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stored hash, taken apart.
+struct Stored {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+    salt: Salt,
+    expected: Output,
+}
+
+impl Stored {
+    fn read(phc: &str) -> Result<Self> {
+        let stored = PasswordHash::new(phc).map_err(refused)?;
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(refused)?;
+        let version = stored.version.map_or(Ok(Version::V0x13), Version::try_from).map_err(refused)?;
+        let params = Params::try_from(&stored).map_err(refused)?;
+        let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+            return Err(Error::internal("a stored password hash has no salt or no output"));
+        };
+        if params.m_cost() > MOST_MEMORY_KIB || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES {
+            return Err(Error::internal("a stored password hash asks for more work than is allowed"));
+        }
+        Ok(Self { algorithm, version, params, salt, expected })
     }
 }
 

@@ -18,7 +18,9 @@ pub struct Resolved {
     pub tenant: Arc<Tenant>,
     /// The API key it came with.
     pub key: Option<Arc<ApiKey>>,
-    /// A token that is not an API key: still to be checked.
+    /// A token in the place of the API key, as long-lived keys in token form are: still to be checked.
+    pub key_token: Option<String>,
+    /// A bearer token that is not an API key: still to be checked.
     pub token: Option<String>,
 }
 
@@ -63,12 +65,13 @@ pub async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, Refusal> {
     if let Some(key) = &key {
         found.add(key.tenant)?;
     }
-    let issuer = credentials.token.as_deref().and_then(claimed_issuer);
-    // An issuer that is not ours names no tenant; its token can still be signed with a key that a tenant imported.
-    if let Some(name) = issuer.as_deref().and_then(|issuer| tenant_of_issuer(app, issuer))
-        && let Some(id) = app.tenants.find(name).await?
-    {
-        found.add(id)?;
+    for token in [&credentials.key_token, &credentials.token].into_iter().flatten() {
+        // An issuer that is not ours names no tenant; its token can still be signed with a key that a tenant imported.
+        if let Some(name) = claimed_issuer(token).and_then(|issuer| tenant_of_issuer(app, &issuer))
+            && let Some(id) = app.tenants.find(name).await?
+        {
+            found.add(id)?;
+        }
     }
     let id = match found.0 {
         Some(id) => id,
@@ -76,7 +79,7 @@ pub async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, Refusal> {
         None => app.tenants.find(Name::Reference(app.config.default_tenant.clone())).await?.ok_or(Refusal::NoTenant)?,
     };
     match app.tenants.tenant(id).await? {
-        Some(Known::Active(tenant)) => Ok(Resolved { tenant, key, token: credentials.token }),
+        Some(Known::Active(tenant)) => Ok(Resolved { tenant, key, key_token: credentials.key_token, token: credentials.token }),
         Some(Known::Suspended) => Err(Refusal::Suspended),
         None => Err(Refusal::NoTenant),
     }
@@ -98,6 +101,7 @@ impl Agreement {
 /// The key and the token of a request. Stock clients send the key in both places when there is no user.
 struct Credentials {
     key: Option<(KeyKind, [u8; 32])>,
+    key_token: Option<String>,
     token: Option<String>,
 }
 
@@ -108,20 +112,16 @@ impl Credentials {
             None => api_key_in_query(parts),
         };
         let bearer = one(&parts.headers, header::AUTHORIZATION.as_str())?.and_then(bearer);
-        let mut credentials = Self { key: None, token: None };
-        for text in [api_key.as_deref(), bearer].into_iter().flatten() {
-            if looks_like_key(text) {
-                let read = read_key(text).ok_or(Refusal::UnknownKey)?;
-                match credentials.key.replace(read) {
-                    Some(before) if before != read => return Err(Refusal::Disagreement),
-                    _ => {}
-                }
-            } else {
-                // The bearer comes last: a user's token beats a long-lived key in token form.
-                credentials.token = Some(text.to_owned());
+        let as_token = |text: Option<&str>| text.filter(|text| !looks_like_key(text)).map(str::to_owned);
+        let mut key = None;
+        for text in [api_key.as_deref(), bearer].into_iter().flatten().filter(|text| looks_like_key(text)) {
+            let read = read_key(text).ok_or(Refusal::UnknownKey)?;
+            match key.replace(read) {
+                Some(before) if before != read => return Err(Refusal::Disagreement),
+                _ => {}
             }
         }
-        Ok(credentials)
+        Ok(Self { key, key_token: as_token(api_key.as_deref()), token: as_token(bearer) })
     }
 }
 

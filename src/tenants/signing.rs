@@ -155,6 +155,17 @@ impl SigningKeys {
         Ok(token)
     }
 
+    /// The id of the key that a token would be checked with.
+    pub fn key_of(&self, token: &str, now: Timestamp) -> Option<&str> {
+        let (header, _) = split(token).ok()?;
+        self.find(&header, now).map(|(id, _)| id)
+    }
+
+    /// Whether a key still verifies: for who remembers that it found a signature good.
+    pub fn is_in_force(&self, key: &str, now: Timestamp) -> bool {
+        self.verifiers.get(key).is_some_and(|verifier| verifier.is_in_force(now))
+    }
+
     /// Checks a token's form, kind, key, signature and times, and reads its claims.
     pub fn verify<C: DeserializeOwned>(&self, kind: TokenKind, token: &str, now: Timestamp) -> Result<C, TokenError> {
         let claims = self.checked_claims(kind, token, now)?;
@@ -171,7 +182,7 @@ impl SigningKeys {
         if !typ_fits || header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
-        let verifier = self.find(&header, now).ok_or(TokenError::UnknownKey)?;
+        let (_, verifier) = self.find(&header, now).ok_or(TokenError::UnknownKey)?;
         let mut validation = Validation::new(verifier.algorithm);
         // Times and claims are checked below, against our own clock and with their types.
         validation.required_spec_claims.clear();
@@ -184,14 +195,21 @@ impl SigningKeys {
     }
 
     /// The key a header names. A token without `kid` may only be of the tenant's HMAC secret, as old long-lived keys are.
-    fn find(&self, header: &Header, now: Timestamp) -> Option<&Verifier> {
+    fn find(&self, header: &Header, now: Timestamp) -> Option<(&str, &Verifier)> {
         let algorithm: Algorithm = header.alg.parse().ok()?;
-        let alive = |verifier: &&Verifier| verifier.algorithm == algorithm && verifier.retires_at.is_none_or(|end| now < end);
-        match &header.kid {
-            Some(kid) => self.verifiers.get(kid).filter(alive),
-            None if algorithm == Algorithm::HS256 => self.verifiers.values().find(alive),
+        let fits = |(_, verifier): &(&String, &Verifier)| verifier.algorithm == algorithm && verifier.is_in_force(now);
+        let found = match &header.kid {
+            Some(kid) => self.verifiers.get_key_value(kid).filter(fits),
+            None if algorithm == Algorithm::HS256 => self.verifiers.iter().find(fits),
             None => None,
-        }
+        };
+        found.map(|(id, verifier)| (id.as_str(), verifier))
+    }
+}
+
+impl Verifier {
+    fn is_in_force(&self, now: Timestamp) -> bool {
+        self.retires_at.is_none_or(|end| now < end)
     }
 }
 

@@ -1,0 +1,371 @@
+//! What an admin does with the tenant's users.
+
+use axum::{
+    Json,
+    extract::{OriginalUri, Path, Query, State, rejection::QueryRejection},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    ban::banned_until,
+    caller::{UserReader, UserWriter},
+    create_user::{NewPassword, NewUser, checked_role, create_user as make_user},
+    email::Email,
+    error::{AuthCode, AuthError, AuthFailures},
+    model::{Metadata, User, UserRow, merge, object},
+    request::{JsonBody, check_app_metadata, check_user_metadata},
+    sql::{self, UserPage},
+    user::set_email,
+};
+use crate::{
+    app::App,
+    crypto::Passwords,
+    db::{Json as DbJson, Timestamp, Tx},
+    error::{ConstraintKind, Error, Result as DbResult},
+    tenants::TenantId,
+};
+
+/// What an admin says of a user; what is left out stays, or is as usual.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct AdminUser {
+    /// The user's id, for a new one.
+    id: Option<Uuid>,
+    /// The mail address. It counts at once, without a mail.
+    email: Option<String>,
+    /// A phone number; phone numbers are not kept.
+    phone: Option<String>,
+    /// The password. All sessions of the user end.
+    password: Option<String>,
+    /// A hash made elsewhere, in PHC form (`$argon2id$…`, `$argon2i$…`).
+    password_hash: Option<String>,
+    /// Whether the address counts as confirmed.
+    email_confirm: Option<bool>,
+    /// Merged into what the user notes; `null` takes a key away.
+    #[schema(value_type = Option<HashMap<String, serde_json::Value>>)]
+    user_metadata: Option<Metadata>,
+    /// Merged into what admins note (`roles`); `null` takes a key away.
+    #[schema(value_type = Option<HashMap<String, serde_json::Value>>)]
+    app_metadata: Option<Metadata>,
+    /// What the user's tokens say as `role`.
+    role: Option<String>,
+    /// For how long the user is banned: `24h`, `1h30m`, or `none`.
+    #[schema(example = "24h")]
+    ban_duration: Option<String>,
+}
+
+/// Makes a user. No mail is sent.
+#[utoipa::path(post, path = "/auth/v1/admin/users", tag = "auth", request_body = AdminUser,
+    responses((status = 200, body = User, description = "The new user"), AuthFailures), security(("apikey" = [])))]
+pub(super) async fn create_user(
+    State(app): State<App>,
+    UserWriter(tenant): UserWriter,
+    JsonBody(asked): JsonBody<AdminUser>,
+) -> Result<Json<User>, AuthError> {
+    refuse_phone(&asked)?;
+    if asked.id.is_some_and(|id| id.is_nil() || id.is_max()) {
+        return Err(AuthError::validation("the id of a user can be neither the nil nor the max UUID"));
+    }
+    let email = given(asked.email).ok_or_else(|| AuthError::validation("Cannot create a user without either an email or phone"))?;
+    let password = match (given(asked.password), given(asked.password_hash)) {
+        (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
+        (Some(password), None) => NewPassword::Plain(password),
+        (None, Some(hash)) => NewPassword::Hashed(checked_hash(hash)?),
+        (None, None) => NewPassword::None,
+    };
+    let banned_until = asked.ban_duration.map_or(Ok(None), |duration| banned_until(&duration, app.clock.now()))?;
+    let new = NewUser {
+        id: asked.id,
+        email,
+        password,
+        email_confirm: asked.email_confirm.unwrap_or_default(),
+        user_metadata: asked.user_metadata.unwrap_or_default(),
+        app_metadata: asked.app_metadata.unwrap_or_default(),
+        role: given(asked.role),
+        banned_until,
+    };
+    make_user(&app, &tenant, new).await.map(Json)
+}
+
+/// Which users are shown. Empty parameters are as if they were not there: stock clients send them.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UserListing {
+    /// The page, from 1.
+    #[param(value_type = Option<u32>, minimum = 1)]
+    page: String,
+    /// Users on a page, 1 to 1,000; 50 if nothing else is said.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    per_page: String,
+    /// Part of the mail address or of `user_metadata.full_name`.
+    #[param(value_type = Option<String>)]
+    filter: String,
+    /// `created_at desc` (as usual) or `created_at asc`.
+    #[param(value_type = Option<String>)]
+    sort: String,
+}
+
+/// A page of users.
+#[derive(Serialize, ToSchema)]
+pub(super) struct UserList {
+    /// The users.
+    users: Vec<User>,
+    /// Always `authenticated`.
+    aud: &'static str,
+}
+
+/// Users on a page at most: each comes with its metadata and identities.
+const MOST_PER_PAGE: i64 = 1000;
+
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// Lists users, newest first.
+#[utoipa::path(get, path = "/auth/v1/admin/users", tag = "auth", params(UserListing),
+    responses((status = 200, body = UserList, description = "A page of users", headers(
+        ("X-Total-Count" = i64, description = "How many users there are on all pages"),
+        ("Link" = String, description = "The next and the last page"))), AuthFailures),
+    security(("apikey" = [])))]
+pub(super) async fn list_users(
+    State(app): State<App>,
+    UserReader(tenant): UserReader,
+    OriginalUri(uri): OriginalUri,
+    asked: Result<Query<UserListing>, QueryRejection>,
+) -> Result<Response, AuthError> {
+    let Query(asked) = asked.map_err(|error| AuthError::validation(error.body_text()))?;
+    let page = number("page", &asked.page)?.unwrap_or(1);
+    let per_page = number("per_page", &asked.per_page)?.unwrap_or(50).min(MOST_PER_PAGE);
+    let pattern = pattern(&asked.filter);
+    let pattern = pattern.as_deref();
+    let shown = UserPage { pattern, newest_first: newest_first(&asked.sort)?, limit: per_page, offset: (page - 1).saturating_mul(per_page) };
+    let conn = app.db.read().await?;
+    let total = sql::count_users(&conn, tenant.id, pattern).await?;
+    let mut users = Vec::new();
+    for user in sql::page_of_users(&conn, tenant.id, &shown).await? {
+        let identities = sql::identities_of(&conn, tenant.id, user.id).await?;
+        users.push(User::new(user, identities));
+    }
+    drop(conn);
+    let mut response = Json(UserList { users, aud: super::model::AUTHENTICATED }).into_response();
+    response.headers_mut().insert(TOTAL_COUNT, HeaderValue::from(total));
+    if let Ok(links) = HeaderValue::from_str(&links(uri.path(), uri.query().unwrap_or_default(), page, per_page, total)) {
+        response.headers_mut().insert(header::LINK, links);
+    }
+    Ok(response)
+}
+
+/// Shows a user.
+#[utoipa::path(get, path = "/auth/v1/admin/users/{user_id}", tag = "auth", params(("user_id" = Uuid, Path)),
+    responses((status = 200, body = User, description = "The user"), AuthFailures), security(("apikey" = [])))]
+pub(super) async fn get_user_by_id(State(app): State<App>, UserReader(tenant): UserReader, Path(id): Path<String>) -> Result<Json<User>, AuthError> {
+    let id = user_id(&id)?;
+    let conn = app.db.read().await?;
+    let user = sql::find_user(&conn, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
+    let identities = sql::identities_of(&conn, tenant.id, id).await?;
+    Ok(Json(User::new(user, identities)))
+}
+
+/// Changes a user. What is said of roles, bans and passwords is felt at the user's next request.
+#[utoipa::path(put, path = "/auth/v1/admin/users/{user_id}", tag = "auth", params(("user_id" = Uuid, Path)), request_body = AdminUser,
+    responses((status = 200, body = User, description = "The user as it is now"), AuthFailures), security(("apikey" = [])))]
+pub(super) async fn update_user_by_id(
+    State(app): State<App>,
+    UserWriter(tenant): UserWriter,
+    Path(id): Path<String>,
+    JsonBody(asked): JsonBody<AdminUser>,
+) -> Result<Json<User>, AuthError> {
+    let id = user_id(&id)?;
+    let now = app.clock.now();
+    // No work for a user who is not there.
+    sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
+    let change = Change::check(&app.passwords, asked, now).await?;
+    let tenant = tenant.id;
+    let outcome = app.db.write(move |tx| async move { apply(&tx, tenant, now, id, change).await }).await;
+    match outcome {
+        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::email_exists()),
+        Err(error) => Err(error.into()),
+        Ok(user) => user.map(Json).ok_or_else(AuthError::user_not_found),
+    }
+}
+
+/// How a user is deleted.
+#[derive(Default, Deserialize, ToSchema)]
+pub(super) struct UserDeletion {
+    /// Leave the row as a trace, without anything that tells of the person; the user can't come back.
+    should_soft_delete: Option<bool>,
+}
+
+/// Deletes a user with its sessions.
+#[utoipa::path(delete, path = "/auth/v1/admin/users/{user_id}", tag = "auth", params(("user_id" = Uuid, Path)), request_body = Option<UserDeletion>,
+    responses((status = 200, body = serde_json::Value, description = "It is gone"), AuthFailures), security(("apikey" = [])))]
+pub(super) async fn delete_user_by_id(
+    State(app): State<App>,
+    UserWriter(tenant): UserWriter,
+    Path(id): Path<String>,
+    JsonBody(asked): JsonBody<UserDeletion>,
+) -> Result<Json<Map<String, Value>>, AuthError> {
+    let id = user_id(&id)?;
+    let (tenant, now, is_soft) = (tenant.id, app.clock.now(), asked.should_soft_delete.unwrap_or_default());
+    let deleted = app
+        .db
+        .write(move |tx| async move { if is_soft { delete_softly(&tx, tenant, now, id).await } else { sql::delete_user(&tx, tenant, id).await } })
+        .await?;
+    if deleted { Ok(Json(Map::new())) } else { Err(AuthError::user_not_found()) }
+}
+
+fn given(field: Option<String>) -> Option<String> {
+    field.filter(|text| !text.is_empty())
+}
+
+fn refuse_phone(asked: &AdminUser) -> Result<(), AuthError> {
+    match asked.phone.as_deref() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(AuthError::bad_request(AuthCode::PhoneProviderDisabled, "Phone numbers are not kept here")),
+    }
+}
+
+fn checked_hash(hash: String) -> Result<String, AuthError> {
+    if Passwords::can_verify(&hash) {
+        Ok(hash)
+    } else {
+        Err(AuthError::validation("password_hash should be a hash of Argon2 in PHC form, within our limits"))
+    }
+}
+
+fn user_id(text: &str) -> Result<Uuid, AuthError> {
+    let is_hyphenated = text.len() == 36;
+    let id = is_hyphenated.then(|| text.parse().ok()).flatten();
+    id.ok_or_else(|| AuthError::new(StatusCode::NOT_FOUND, AuthCode::ValidationFailed, "user_id must be an UUID"))
+}
+
+fn number(name: &str, text: &str) -> Result<Option<i64>, AuthError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|&number| number >= 1);
+    number.map(Some).ok_or_else(|| AuthError::validation(format!("Bad Pagination Parameters: {name} should be a number from 1, not \"{text}\"")))
+}
+
+fn newest_first(sort: &str) -> Result<bool, AuthError> {
+    match sort {
+        "" | "created_at" | "created_at desc" | "created_at.desc" => Ok(true),
+        "created_at asc" | "created_at.asc" => Ok(false),
+        other => Err(AuthError::validation(format!("Bad Sort Parameters: \"{other}\"; take \"created_at asc\" or \"created_at desc\""))),
+    }
+}
+
+/// What `LIKE` looks for: the filter anywhere, its own wildcards meant as they are.
+fn pattern(filter: &str) -> Option<String> {
+    if filter.is_empty() {
+        return None;
+    }
+    let escaped = filter.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    Some(format!("%{escaped}%"))
+}
+
+/// `<…?page=2&per_page=50>; rel="next", …`. Stock clients read the number after the first `=`: the page comes first.
+fn links(path: &str, query: &str, page: i64, per_page: i64, total: i64) -> String {
+    let others = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| !matches!(&**name, "page" | "per_page" | "apikey"));
+    let others: String = others
+        .map(|(name, value)| format!("&{}", url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish()))
+        .collect();
+    let link = |page: i64, relation: &str| format!("<{path}?page={page}&per_page={per_page}{others}>; rel=\"{relation}\"");
+    let last = (total + per_page - 1) / per_page;
+    let next = (page < last).then(|| link(page + 1, "next"));
+    next.into_iter().chain([link(last.max(1), "last")]).collect::<Vec<_>>().join(", ")
+}
+
+/// What is to be written of a user.
+struct Change {
+    email: Option<Email>,
+    email_confirm: Option<bool>,
+    encrypted_password: Option<String>,
+    user_metadata: Metadata,
+    app_metadata: Metadata,
+    role: Option<String>,
+    banned_until: Option<Option<Timestamp>>,
+}
+
+impl Change {
+    async fn check(passwords: &Passwords, asked: AdminUser, now: Timestamp) -> Result<Self, AuthError> {
+        refuse_phone(&asked)?;
+        let encrypted_password = match (given(asked.password), given(asked.password_hash)) {
+            (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
+            (Some(password), None) => Some(passwords.hash(&password).await?),
+            (None, Some(hash)) => Some(checked_hash(hash)?),
+            (None, None) => None,
+        };
+        let user_metadata = asked.user_metadata.unwrap_or_default();
+        let app_metadata = asked.app_metadata.unwrap_or_default();
+        check_user_metadata(&user_metadata)?;
+        check_app_metadata(&app_metadata)?;
+        Ok(Self {
+            email: given(asked.email).map(|email| email.parse()).transpose()?,
+            email_confirm: asked.email_confirm,
+            encrypted_password,
+            user_metadata,
+            app_metadata,
+            role: given(asked.role).map(checked_role).transpose()?,
+            banned_until: asked.ban_duration.filter(|text| !text.is_empty()).map(|duration| banned_until(&duration, now)).transpose()?,
+        })
+    }
+}
+
+async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Change) -> DbResult<Option<User>> {
+    let Some(mut user) = sql::lock_user(tx, tenant, id).await? else { return Ok(None) };
+    if let Some(hash) = change.encrypted_password {
+        user.encrypted_password = Some(hash);
+        sql::delete_sessions_of(tx, tenant, id).await?;
+    }
+    if let Some(email) = change.email.filter(|email| user.email.as_deref() != Some(email.as_str())) {
+        set_email(tx, tenant, now, &mut user, &email, change.email_confirm.unwrap_or(true)).await?;
+    }
+    if change.email_confirm == Some(true) && user.email_confirmed_at.is_none() {
+        user.email_confirmed_at = Some(now);
+        merge(&mut user.user_metadata, [("email_verified".to_owned(), json!(true))].into_iter().collect());
+    }
+    merge(&mut user.user_metadata, change.user_metadata);
+    merge(&mut user.app_metadata, change.app_metadata);
+    check_merged(&user)?;
+    user.role = change.role.unwrap_or(user.role);
+    user.banned_until = change.banned_until.unwrap_or(user.banned_until);
+    user.updated_at = now;
+    sql::update_user(tx, tenant, &user).await?;
+    let identities = sql::identities_of(tx, tenant, id).await?;
+    Ok(Some(User::new(user, identities)))
+}
+
+/// Merged, metadata can be larger than either part; refused here, nothing is written.
+fn check_merged(user: &UserRow) -> DbResult<()> {
+    check_user_metadata(&object(user.user_metadata.clone()))
+        .and_then(|()| check_app_metadata(&object(user.app_metadata.clone())))
+        .map_err(|error| Error::invalid("metadata", error.to_string()))
+}
+
+/// Leaves the row and its id, and nothing in it of the person.
+async fn delete_softly(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid) -> DbResult<bool> {
+    let Some(user) = sql::lock_user(tx, tenant, id).await? else { return Ok(false) };
+    if user.deleted_at.is_some() {
+        return Ok(true);
+    }
+    let nobody = DbJson(json!({}));
+    let trace = UserRow {
+        email: None,
+        phone: None,
+        new_email: None,
+        encrypted_password: None,
+        app_metadata: nobody.clone(),
+        user_metadata: nobody,
+        updated_at: now,
+        deleted_at: Some(now),
+        ..user
+    };
+    sql::update_user(tx, tenant, &trace).await?;
+    sql::delete_identities_of(tx, tenant, id).await?;
+    sql::delete_sessions_of(tx, tenant, id).await?;
+    Ok(true)
+}

@@ -1,0 +1,287 @@
+//! What this room says when it can't do what was asked, in the wire's two spellings.
+
+use std::borrow::Cow;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::{
+    error::{ConstraintKind, Error},
+    http::{body::BodyError, report, request_id, wants_text_codes},
+};
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])* $name:ident $text:literal),+ $(,)?) => {
+        /// What went wrong, for programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        pub enum AuthCode {
+            $($(#[doc = $doc])* #[serde(rename = $text)] $name),+
+        }
+
+        impl AuthCode {
+            /// The code as it is sent.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text),+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A field or parameter can't be used.
+    ValidationFailed "validation_failed",
+    /// The body is no JSON, or not of the shape that is asked for.
+    BadJson "bad_json",
+    /// Unknown user or wrong password: which of them is not told.
+    InvalidCredentials "invalid_credentials",
+    /// The mail address is still to be confirmed.
+    EmailNotConfirmed "email_not_confirmed",
+    /// The refresh token belongs to no session, or not any more.
+    RefreshTokenNotFound "refresh_token_not_found",
+    /// A refresh token older than the one before was shown: its session has been ended.
+    RefreshTokenAlreadyUsed "refresh_token_already_used",
+    /// The session's time is over.
+    SessionExpired "session_expired",
+    /// The session was ended.
+    SessionNotFound "session_not_found",
+    /// The user is banned.
+    UserBanned "user_banned",
+    /// There is no such user.
+    UserNotFound "user_not_found",
+    /// The current password that came along is wrong.
+    CurrentPasswordInvalid "current_password_invalid",
+    /// There is no bearer token, or no key.
+    NoAuthorization "no_authorization",
+    /// The bearer token is not good.
+    BadJwt "bad_jwt",
+    /// Only an admin may do this.
+    NotAdmin "not_admin",
+    /// Strangers can't sign up here.
+    SignupDisabled "signup_disabled",
+    /// The address has an account.
+    UserAlreadyExists "user_already_exists",
+    /// Another account has this address.
+    EmailExists "email_exists",
+    /// The password is too weak; `weak_password` tells why.
+    WeakPassword "weak_password",
+    /// The new password is the old one.
+    SamePassword "same_password",
+    /// Nobody can be anonymous here.
+    AnonymousProviderDisabled "anonymous_provider_disabled",
+    /// There is no sign-in by phone here.
+    PhoneProviderDisabled "phone_provider_disabled",
+    /// The request contradicts what is stored.
+    Conflict "conflict",
+    /// The body is larger than it may be.
+    RequestEntityTooLarge "request_entity_too_large",
+    /// The request took too long.
+    RequestTimeout "request_timeout",
+    /// Our own fault, or too much to do.
+    UnexpectedFailure "unexpected_failure",
+}
+
+/// Why a password is too weak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WeakPasswordReason {
+    /// It is too short.
+    Length,
+}
+
+/// What is wrong with a password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WeakPassword {
+    /// What it should be instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Why it is too weak.
+    pub reasons: Vec<WeakPasswordReason>,
+}
+
+/// What went wrong. Its spelling follows the request's `X-Supabase-Api-Version`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum AuthErrorBody {
+    /// From `2024-01-01` on.
+    Dated(DatedAuthError),
+    /// Without the header, or with an older date.
+    Undated(UndatedAuthError),
+}
+
+/// An error as clients read it that send `X-Supabase-Api-Version: 2024-01-01`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DatedAuthError {
+    /// What went wrong, for programs.
+    pub code: AuthCode,
+    /// What went wrong, for people.
+    pub message: String,
+    /// Why a password is too weak.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weak_password: Option<WeakPassword>,
+}
+
+/// An error as older clients read it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UndatedAuthError {
+    /// The HTTP status.
+    pub code: u16,
+    /// What went wrong, for programs.
+    pub error_code: AuthCode,
+    /// What went wrong, for people.
+    pub msg: String,
+    /// Names this request in the server's log. Only when it was the server's fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_id: Option<String>,
+    /// Why a password is too weak.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weak_password: Option<WeakPassword>,
+}
+
+/// The error answers that every route of this room can give, for the document.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only the document is made of it")]
+pub(super) enum AuthFailures {
+    /// The request can't be done; `code` or `error_code` says why.
+    #[response(status = "4XX")]
+    Refused(AuthErrorBody),
+    /// Our own fault, or too much to do; 503 says when to come again.
+    #[response(status = "5XX")]
+    Failed(AuthErrorBody),
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub struct AuthError {
+    status: StatusCode,
+    code: AuthCode,
+    message: Cow<'static, str>,
+    weak_password: Option<WeakPassword>,
+}
+
+impl AuthError {
+    /// An error of this status.
+    pub(super) fn new(status: StatusCode, code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), weak_password: None }
+    }
+
+    pub(super) fn bad_request(code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    pub(super) fn forbidden(code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    pub(super) fn unprocessable(code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// A field or parameter can't be used.
+    pub(super) fn validation(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::bad_request(AuthCode::ValidationFailed, message)
+    }
+
+    pub(super) fn weak_password(message: String) -> Self {
+        let weak_password = Some(WeakPassword { message: None, reasons: vec![WeakPasswordReason::Length] });
+        Self { weak_password, ..Self::unprocessable(AuthCode::WeakPassword, message) }
+    }
+
+    pub(super) fn invalid_credentials() -> Self {
+        Self::bad_request(AuthCode::InvalidCredentials, "Invalid login credentials")
+    }
+
+    pub(super) fn user_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, AuthCode::UserNotFound, "User not found")
+    }
+
+    pub(super) fn email_exists() -> Self {
+        Self::unprocessable(AuthCode::EmailExists, "A user with this email address has already been registered")
+    }
+
+    pub(super) fn not_admin() -> Self {
+        Self::forbidden(AuthCode::NotAdmin, "User not allowed")
+    }
+
+    fn error_id(&self) -> Option<String> {
+        self.status.is_server_error().then(|| request_id().as_str().to_owned())
+    }
+}
+
+impl std::fmt::Display for AuthError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for AuthError {}
+
+impl From<Error> for AuthError {
+    fn from(error: Error) -> Self {
+        let (status, code) = match &error {
+            Error::Invalid { why, .. } => return Self::validation(why.clone()),
+            Error::Constraint(constraint) if matches!(constraint.kind, ConstraintKind::Data(_)) => {
+                return Self::validation("a value can't be stored: text may not have a NUL, numbers and dates must be in range");
+            }
+            Error::NotFound(_) => (StatusCode::NOT_FOUND, AuthCode::ValidationFailed),
+            Error::Conflict(_) => (StatusCode::CONFLICT, AuthCode::Conflict),
+            Error::Forbidden(_) => (StatusCode::FORBIDDEN, AuthCode::NotAdmin),
+            Error::Unauthorized(_) => (StatusCode::UNAUTHORIZED, AuthCode::NoAuthorization),
+            Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, AuthCode::UnexpectedFailure),
+            Error::Timeout => (StatusCode::GATEWAY_TIMEOUT, AuthCode::RequestTimeout),
+            Error::Constraint(_) | Error::Internal(_) => {
+                report(&error);
+                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, AuthCode::UnexpectedFailure, "something went wrong on our side");
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<BodyError> for AuthError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { limit } => {
+                let message = format!("Request body exceeds the maximum of {limit} bytes");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, AuthCode::RequestEntityTooLarge, message)
+            }
+            error => Self::bad_request(AuthCode::BadJson, format!("Could not parse request body as JSON: {error}")),
+        }
+    }
+}
+
+/// The header that asks for a spelling, and tells that it was given.
+const API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
+const ERROR_CODE: HeaderName = HeaderName::from_static("x-sb-error-code");
+
+impl IntoResponse for AuthError {
+    fn into_response(self) -> Response {
+        let (status, code, dated) = (self.status, self.code, wants_text_codes());
+        let error_id = self.error_id();
+        let message = self.message.into_owned();
+        let body = if dated {
+            AuthErrorBody::Dated(DatedAuthError { code, message, weak_password: self.weak_password })
+        } else {
+            let weak_password = self.weak_password;
+            AuthErrorBody::Undated(UndatedAuthError { code: status.as_u16(), error_code: code, msg: message, error_id, weak_password })
+        };
+        let mut response = Response::new(Body::from(serde_json::to_vec(&body).unwrap_or_default()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ERROR_CODE, HeaderValue::from_static(code.as_str()));
+        if dated {
+            headers.insert(API_VERSION, HeaderValue::from_static("2024-01-01"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

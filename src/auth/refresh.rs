@@ -1,0 +1,125 @@
+//! A refresh token for the next pair of tokens, without ever signing an honest client out.
+//!
+//! A session counts its refreshes. The token of the present count is exchanged: the count goes up. Its parent is a client that did not get
+//! its answer, or one of many that asked at once: it gets what the first one got, for the child is computed, not stored. What is older was
+//! stolen, from the client or by it: the session ends, unless it was refreshed so short a time ago that the client is merely late.
+//!
+//! Trouble that passes is answered 503: a stock client throws its session away at 409 and 429.
+
+use super::{
+    error::{AuthCode, AuthError},
+    model::{Session, SessionRow},
+    refresh_token::RefreshToken,
+    session::{self, Client},
+    sql,
+};
+use crate::{
+    app::App,
+    db::Timestamp,
+    error::{Error, Result as DbResult},
+    tenants::Tenant,
+};
+
+/// How often the count is read again when others move it at the same moment. Each time somebody else has succeeded.
+const ATTEMPTS: usize = 8;
+
+/// What a refresh token means for its session.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is the present one: the count goes up.
+    Exchange,
+    /// Its child was made already, and is shown again.
+    ShowAgain,
+    /// It was used long ago.
+    Reused,
+    /// It is not one of ours.
+    Unknown,
+    /// The session's time is over.
+    Expired,
+}
+
+/// Exchanges a refresh token.
+pub(super) async fn exchange(app: &App, tenant: &Tenant, text: &str, client: Client) -> Result<Session, AuthError> {
+    let token = RefreshToken::read(text).ok_or_else(|| AuthError::validation("Refresh token is not valid"))?;
+    for _ in 0..ATTEMPTS {
+        let now = app.clock.now();
+        let session = sql::find_session(&app.db.read().await?, tenant.id, token.session).await?.ok_or_else(unknown)?;
+        let counter = match judge(app, tenant, now, &session, &token)? {
+            Verdict::Exchange => {
+                if !advance(app, tenant, now, &session, client.clone()).await? {
+                    continue;
+                }
+                session.refresh_counter + 1
+            }
+            Verdict::ShowAgain => session.refresh_counter,
+            Verdict::Reused => return Err(end(app, tenant, &session).await?),
+            Verdict::Unknown => return Err(unknown()),
+            Verdict::Expired => return Err(AuthError::bad_request(AuthCode::SessionExpired, "Invalid Refresh Token: Session Expired")),
+        };
+        return answer(app, tenant, now, SessionRow { refresh_counter: counter, ..session }).await;
+    }
+    Err(Error::unavailable("this session is refreshed too often at the same moment; try again").into())
+}
+
+fn judge(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, token: &RefreshToken) -> DbResult<Verdict> {
+    let key = session::refresh_key(app, tenant, session)?;
+    if !token.is_signed_by(tenant.id, &key) {
+        return Ok(Verdict::Unknown);
+    }
+    if session.not_after.is_some_and(|end| end <= now) {
+        return Ok(Verdict::Expired);
+    }
+    let reuse_seconds = i64::from(tenant.settings.refresh_reuse_seconds);
+    let is_late = session.refreshed_at.is_some_and(|last| now <= last.plus_seconds(reuse_seconds));
+    Ok(match session.refresh_counter - token.counter {
+        0 => Verdict::Exchange,
+        1 => Verdict::ShowAgain,
+        2.. if is_late && reuse_seconds > 0 => Verdict::ShowAgain,
+        2.. => Verdict::Reused,
+        // A token of a count that was never reached: made from a restored database, or with a stolen key.
+        _ => Verdict::Unknown,
+    })
+}
+
+/// Moves the count on, if nobody did meanwhile and the user may still sign in.
+async fn advance(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, client: Client) -> Result<bool, AuthError> {
+    let (tenant, id, user, counter) = (tenant.id, session.id, session.user_id, session.refresh_counter);
+    let advanced = app
+        .db
+        .write(move |tx| async move {
+            let user = sql::find_user(&tx, tenant, user).await?;
+            if user.is_none_or(|user| user.is_banned(now)) {
+                return Ok(None);
+            }
+            sql::advance_session(&tx, tenant, now, id, counter, &client).await.map(Some)
+        })
+        .await?;
+    advanced.ok_or_else(banned)
+}
+
+async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: SessionRow) -> Result<Session, AuthError> {
+    let conn = app.db.read().await?;
+    let user = sql::find_user(&conn, tenant.id, session.user_id).await?.ok_or_else(unknown)?;
+    if user.is_banned(now) {
+        return Err(banned());
+    }
+    let identities = sql::identities_of(&conn, tenant.id, user.id).await?;
+    drop(conn);
+    Ok(session::answer(app, tenant, now, &session, user, identities)?)
+}
+
+/// Ends a session whose token was stolen: the thief and the owner both have to sign in again, and only one of them can.
+async fn end(app: &App, tenant: &Tenant, session: &SessionRow) -> DbResult<AuthError> {
+    tracing::warn!(tenant = tenant.reference, session = %session.id, user = %session.user_id, "an old refresh token was used again: its session ends");
+    let (tenant, id) = (tenant.id, session.id);
+    app.db.write(move |tx| async move { sql::delete_session(&tx, tenant, id).await }).await?;
+    Ok(AuthError::bad_request(AuthCode::RefreshTokenAlreadyUsed, "Invalid Refresh Token: Already Used"))
+}
+
+fn unknown() -> AuthError {
+    AuthError::bad_request(AuthCode::RefreshTokenNotFound, "Invalid Refresh Token: Refresh Token Not Found")
+}
+
+fn banned() -> AuthError {
+    AuthError::bad_request(AuthCode::UserBanned, "Invalid Refresh Token: User Banned")
+}

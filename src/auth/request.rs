@@ -1,0 +1,91 @@
+//! What comes with a request: the body as JSON, and the checks that more than one flow makes.
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, Request},
+    response::{IntoResponse as _, Response},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::{
+    error::{AuthError, WeakPassword, WeakPasswordReason},
+    model::Metadata,
+};
+use crate::{app::App, http::body::read_json, tenants::Tenant};
+
+/// Bytes of a body at most.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// Characters of a password at most.
+const LONGEST_PASSWORD: usize = 128;
+/// Bytes of metadata at most. All of it travels in every access token, and that in a header.
+const MOST_USER_METADATA: usize = 8 * 1024;
+const MOST_APP_METADATA: usize = 2 * 1024;
+
+/// The body of a request, read as JSON whatever it says it is. An empty one is an empty object.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request<Body>, _: &App) -> Result<Self, Response> {
+        read_json(request, BODY_LIMIT).await.map(Self).map_err(|error| AuthError::from(error).into_response())
+    }
+}
+
+/// Refuses a password that the tenant finds too weak.
+pub(super) fn check_password(tenant: &Tenant, password: &str) -> Result<(), AuthError> {
+    if password.is_empty() {
+        return Err(AuthError::validation("A password is required"));
+    }
+    if password.nfc().count() > LONGEST_PASSWORD {
+        return Err(AuthError::validation(format!("Password cannot be longer than {LONGEST_PASSWORD} characters")));
+    }
+    match too_short(tenant, password) {
+        Some(message) => Err(AuthError::weak_password(message)),
+        None => Ok(()),
+    }
+}
+
+/// What a password that was good once should be today.
+pub(super) fn weakness(tenant: &Tenant, password: &str) -> Option<WeakPassword> {
+    too_short(tenant, password).map(|message| WeakPassword { message: Some(message), reasons: vec![WeakPasswordReason::Length] })
+}
+
+fn too_short(tenant: &Tenant, password: &str) -> Option<String> {
+    let least = tenant.settings.password_min_length;
+    let is_long_enough = password.nfc().count() >= usize::try_from(least).unwrap_or(usize::MAX);
+    (!is_long_enough).then(|| format!("Password should be at least {least} characters."))
+}
+
+/// Refuses `user_metadata` that is too large or can't be stored.
+pub(super) fn check_user_metadata(metadata: &Metadata) -> Result<(), AuthError> {
+    check_metadata("user_metadata", metadata, MOST_USER_METADATA)
+}
+
+/// Refuses `app_metadata` that is too large or can't be stored.
+pub(super) fn check_app_metadata(metadata: &Metadata) -> Result<(), AuthError> {
+    check_metadata("app_metadata", metadata, MOST_APP_METADATA)
+}
+
+fn check_metadata(name: &str, metadata: &Metadata, most: usize) -> Result<(), AuthError> {
+    let size = serde_json::to_vec(metadata).map_or(usize::MAX, |text| text.len());
+    if size > most {
+        return Err(AuthError::validation(format!("{name} has {size} bytes; it can have {most}, since every token carries it")));
+    }
+    // PostgreSQL keeps no NUL in a text.
+    if metadata.iter().any(|(key, value)| key.contains('\0') || has_nul(value)) {
+        return Err(AuthError::validation(format!("{name} has a text with a NUL (\\u0000), which can't be stored")));
+    }
+    Ok(())
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}

@@ -1,0 +1,120 @@
+//! Sessions: how one begins, and the tokens it is shown by.
+
+use axum::extract::FromRequestParts;
+use http::{header, request::Parts};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow, object},
+    refresh_token::RefreshToken,
+};
+use crate::{
+    app::App,
+    crypto::random,
+    db::{Json, Timestamp},
+    error::Result,
+    http::PeerAddress,
+    tenants::{Tenant, TokenKind},
+};
+
+/// Where a session is used from, as far as it is told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Client {
+    pub(super) user_agent: Option<String>,
+    pub(super) ip: Option<String>,
+}
+
+/// What an access token says.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: Uuid,
+    aud: String,
+    exp: i64,
+    iat: i64,
+    email: String,
+    phone: String,
+    app_metadata: Metadata,
+    user_metadata: Metadata,
+    role: String,
+    aal: String,
+    amr: serde_json::Value,
+    session_id: Uuid,
+    is_anonymous: bool,
+}
+
+/// A new session of a user who proved by `method` who it is; still to be stored.
+pub(super) fn begin(app: &App, tenant: &Tenant, now: Timestamp, user: Uuid, method: &str) -> SessionRow {
+    let id = Uuid::now_v7();
+    SessionRow {
+        id,
+        user_id: user,
+        refresh_key: app.master_key.seal(&place(tenant, id), &random::<32>()),
+        refresh_counter: 0,
+        aal: "aal1".to_owned(),
+        amr: Json(json!([{ "method": method, "timestamp": now.seconds() }])),
+        created_at: now,
+        refreshed_at: None,
+        not_after: None,
+    }
+}
+
+/// The tokens of a session, with its user.
+pub(super) fn answer(
+    app: &App,
+    tenant: &Tenant,
+    now: Timestamp,
+    session: &SessionRow,
+    user: UserRow,
+    identities: Vec<IdentityRow>,
+) -> Result<Session> {
+    let key = refresh_key(app, tenant, session)?;
+    let expires_in = i64::from(tenant.settings.access_token_seconds);
+    let expires_at = now.seconds() + expires_in;
+    let claims = Claims {
+        iss: tenant.issuer.clone(),
+        sub: user.id,
+        aud: user.aud.clone(),
+        exp: expires_at,
+        iat: now.seconds(),
+        email: user.email.clone().unwrap_or_default(),
+        phone: user.phone.clone().unwrap_or_default(),
+        app_metadata: object(user.app_metadata.clone()),
+        user_metadata: object(user.user_metadata.clone()),
+        role: user.role.clone(),
+        aal: session.aal.clone(),
+        amr: session.amr.0.clone(),
+        session_id: session.id,
+        is_anonymous: user.is_anonymous,
+    };
+    Ok(Session {
+        access_token: tenant.keys.sign(TokenKind::Access, &claims)?,
+        token_type: "bearer".to_owned(),
+        expires_in,
+        expires_at,
+        refresh_token: RefreshToken::write(tenant.id, session.id, session.refresh_counter, &key),
+        user: User::new(user, identities),
+        weak_password: None,
+    })
+}
+
+/// The key that a session's refresh tokens are made with. In the database it is sealed: whoever reads the database can't make a token.
+pub(super) fn refresh_key(app: &App, tenant: &Tenant, session: &SessionRow) -> Result<Vec<u8>> {
+    app.master_key.open(&place(tenant, session.id), &session.refresh_key)
+}
+
+fn place(tenant: &Tenant, session: Uuid) -> String {
+    format!("sessions/{}/{session}", tenant.id.number())
+}
+
+impl FromRequestParts<App> for Client {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let ip = parts.extensions.get::<PeerAddress>().map(|peer| peer.client.to_string());
+        Ok(Self { user_agent: user_agent.map(|text| text.chars().take(512).collect()), ip })
+    }
+}

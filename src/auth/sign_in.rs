@@ -1,0 +1,132 @@
+//! `POST /token`: a password, or a refresh token, for a session.
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    caller::Visitor,
+    email::Email,
+    error::{AuthCode, AuthError, AuthFailures},
+    model::{Session, UserRow},
+    refresh,
+    request::{JsonBody, weakness},
+    session::{self, Client},
+    sql,
+};
+use crate::{app::App, crypto::Verified, error::Error, tenants::Tenant};
+
+/// What is given for a session.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct Grant {
+    /// `password` or `refresh_token`.
+    #[param(example = "password")]
+    grant_type: Option<String>,
+}
+
+/// What each grant asks for: `email` and `password`, or `refresh_token`.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct TokenRequest {
+    /// The mail address, for `password`.
+    #[schema(example = "ada@example.com")]
+    email: Option<String>,
+    /// A phone number; sign-in by phone is not offered.
+    phone: Option<String>,
+    /// The password, for `password`.
+    #[schema(example = "correct horse battery")]
+    password: Option<String>,
+    /// The refresh token, for `refresh_token`.
+    refresh_token: Option<String>,
+}
+
+/// Signs in, or goes on with a session.
+#[utoipa::path(post, path = "/auth/v1/token", tag = "auth", params(Grant), request_body = TokenRequest,
+    responses((status = 200, body = Session, description = "The session with a new pair of tokens"), AuthFailures),
+    security(("apikey" = [])))]
+pub(super) async fn create_token(
+    State(app): State<App>,
+    visitor: Visitor,
+    client: Client,
+    grant: Result<Query<Grant>, QueryRejection>,
+    JsonBody(asked): JsonBody<TokenRequest>,
+) -> Result<Json<Session>, AuthError> {
+    let grant = grant.ok().and_then(|Query(grant)| grant.grant_type);
+    let session = match grant.as_deref() {
+        Some("password") => sign_in(&app, &visitor.tenant, asked, client).await?,
+        Some("refresh_token") => {
+            let text = asked.refresh_token.filter(|text| !text.is_empty());
+            let text = text.ok_or_else(|| AuthError::validation("refresh_token required"))?;
+            refresh::exchange(&app, &visitor.tenant, &text, client).await?
+        }
+        _ => return Err(AuthError::bad_request(AuthCode::InvalidCredentials, "unsupported_grant_type")),
+    };
+    Ok(Json(session))
+}
+
+async fn sign_in(app: &App, tenant: &Tenant, asked: TokenRequest, client: Client) -> Result<Session, AuthError> {
+    let email = match (asked.email.filter(|text| !text.is_empty()), asked.phone.filter(|text| !text.is_empty())) {
+        (Some(_), Some(_)) => return Err(AuthError::validation("Only an email address or phone number should be provided on login")),
+        (None, Some(_)) => return Err(AuthError::unprocessable(AuthCode::PhoneProviderDisabled, "Phone logins are disabled")),
+        (None, None) => return Err(AuthError::validation("missing email or phone")),
+        (Some(email), None) => email,
+    };
+    let password = asked.password.unwrap_or_default();
+    let (user, verified) = verify(app, tenant, &email, &password).await?;
+    if tenant_asks_to_confirm(&user) {
+        return Err(AuthError::bad_request(AuthCode::EmailNotConfirmed, "Email not confirmed"));
+    }
+    let rehashed = if verified.needs_rehash { Some(app.passwords.hash(&password).await?) } else { None };
+    let mut session = open(app, tenant, user, rehashed, client).await?;
+    session.weak_password = weakness(tenant, &password);
+    Ok(session)
+}
+
+fn tenant_asks_to_confirm(user: &UserRow) -> bool {
+    user.email_confirmed_at.is_none() && user.phone_confirmed_at.is_none()
+}
+
+/// The user whose password this is. Unknown address, no password and wrong password are one answer and take one time.
+async fn verify(app: &App, tenant: &Tenant, email: &str, password: &str) -> Result<(UserRow, Verified), AuthError> {
+    let user = match email.parse::<Email>() {
+        Ok(email) => sql::find_user_by_email(&app.db.read().await?, tenant.id, &email).await?,
+        Err(_) => None,
+    };
+    let hash = user.as_ref().and_then(|user| user.encrypted_password.as_deref());
+    let verified = app.passwords.verify(password, hash).await?;
+    match user {
+        Some(user) if verified.ok => {
+            if user.is_banned(app.clock.now()) {
+                return Err(AuthError::bad_request(AuthCode::UserBanned, "User is banned"));
+            }
+            Ok((user, verified))
+        }
+        _ => Err(AuthError::invalid_credentials()),
+    }
+}
+
+/// Opens a session, if the user and its password are still what was verified.
+async fn open(app: &App, tenant: &Tenant, mut user: UserRow, rehashed: Option<String>, client: Client) -> Result<Session, AuthError> {
+    let now = app.clock.now();
+    let identities = sql::identities_of(&app.db.read().await?, tenant.id, user.id).await?;
+    let session = session::begin(app, tenant, now, user.id, "password");
+    let verified = user.encrypted_password.clone().unwrap_or_default();
+    (user.last_sign_in_at, user.updated_at) = (Some(now), now);
+    let user_id = user.id;
+    let answer = session::answer(app, tenant, now, &session, user, identities)?;
+    let tenant = tenant.id;
+    let opened = app
+        .db
+        .write(move |tx| async move {
+            let is_noted = sql::note_sign_in(&tx, tenant, now, user_id, &verified, rehashed.as_deref()).await?;
+            if is_noted {
+                sql::insert_session(&tx, tenant, &session, &client).await?;
+            }
+            Ok(is_noted)
+        })
+        .await?;
+    // The password was changed, or only its hash renewed, between the check and now: who comes again is checked again.
+    if opened { Ok(answer) } else { Err(Error::unavailable("the account was changed while it signed in; try again").into()) }
+}

@@ -1,0 +1,58 @@
+//! Ends sessions. Their access tokens end with them: every request asks whether its session is alive.
+
+use axum::extract::{Query, State, rejection::QueryRejection};
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    caller::CurrentUser,
+    error::{AuthError, AuthFailures},
+    sql,
+};
+use crate::app::App;
+
+/// Which sessions end.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SignOutScope {
+    /// All sessions of the user.
+    #[default]
+    Global,
+    /// This one.
+    Local,
+    /// All but this one.
+    Others,
+}
+
+/// Which sessions end.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct SignOut {
+    /// Without it, all of them.
+    #[param(inline)]
+    scope: Option<SignOutScope>,
+}
+
+/// Signs out.
+#[utoipa::path(post, path = "/auth/v1/logout", tag = "auth", params(SignOut),
+    responses((status = 204, description = "The sessions are ended"), AuthFailures), security(("apikey" = [], "user" = [])))]
+pub(super) async fn delete_sessions(
+    State(app): State<App>,
+    current: CurrentUser,
+    asked: Result<Query<SignOut>, QueryRejection>,
+) -> Result<StatusCode, AuthError> {
+    let Ok(Query(asked)) = asked else {
+        return Err(AuthError::validation("Unsupported logout scope; take global, local or others"));
+    };
+    let (tenant, user, session) = (current.tenant.id, current.user.user_id, current.user.session_id);
+    app.db
+        .write(move |tx| async move {
+            match asked.scope.unwrap_or_default() {
+                SignOutScope::Global => sql::delete_sessions_of(&tx, tenant, user).await,
+                SignOutScope::Local => sql::delete_session(&tx, tenant, session).await,
+                SignOutScope::Others => sql::delete_other_sessions(&tx, tenant, user, session).await,
+            }
+        })
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

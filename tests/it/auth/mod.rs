@@ -1,0 +1,3 @@
+//! Sign-in, as clients of its wire see it.
+
+mod sign_up;
