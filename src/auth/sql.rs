@@ -82,13 +82,13 @@ pub(super) async fn page_of_users(conn: &Conn, tenant: TenantId, page: &UserPage
         "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
          recovery_sent_at, new_email, email_change_sent_at, last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 \
-         AND ($2 IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\') \
+         AND (CAST($2 AS text) IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\') \
          ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4"
     } else {
         "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
          recovery_sent_at, new_email, email_change_sent_at, last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 \
-         AND ($2 IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\') \
+         AND (CAST($2 AS text) IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\') \
          ORDER BY created_at, id LIMIT $3 OFFSET $4"
     };
     conn.query(sql).bind(tenant).bind(page.pattern).bind(page.limit).bind(page.offset).heavy().fetch_all().await
@@ -99,7 +99,7 @@ pub(super) async fn count_users(conn: &Conn, tenant: TenantId, pattern: Option<&
     let (count,) = conn
         .query(
             "SELECT count(*) FROM users WHERE tenant_id = $1 \
-             AND ($2 IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\')",
+             AND (CAST($2 AS text) IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\')",
         )
         .bind(tenant)
         .bind(pattern)
