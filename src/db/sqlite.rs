@@ -322,6 +322,7 @@ impl SqliteConn {
         self.within(limit, |connection| {
             let mut statement = connection.prepare_cached(sql)?;
             bind(&mut statement, values)?;
+            let writes = !statement.readonly();
             let mut rows = statement.raw_query();
             let mut found = Vec::new();
             while found.len() < most {
@@ -332,7 +333,7 @@ impl SqliteConn {
                 }
             }
             // An INSERT … RETURNING must run to its end although only its first row was wanted.
-            while most != usize::MAX && !connection.is_readonly(rusqlite::MAIN_DB).unwrap_or(true) && rows.next()?.is_some() {}
+            while writes && rows.next()?.is_some() {}
             Ok(Ok(found))
         })?
     }
