@@ -2,8 +2,11 @@
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     auth,
+    blobs::Blobs,
     clock::Clock,
     config::{Config, DatabaseLocation},
     crypto::{MasterKey, PasswordSettings, Passwords},
@@ -24,6 +27,8 @@ pub struct Parts {
     pub public_host: String,
     /// The database.
     pub db: Db,
+    /// The bytes of files.
+    pub blobs: Blobs,
     /// What tells the time.
     pub clock: Clock,
     /// What seals secrets at rest.
@@ -34,6 +39,8 @@ pub struct Parts {
     pub tenants: tenants::Directory,
     /// Tokens that were found good.
     pub verified_tokens: auth::VerifiedTokens,
+    /// Cancelled when the process begins to stop: `/ready` says so, and what runs beside requests ends.
+    pub stopping: CancellationToken,
 }
 
 impl Deref for App {
@@ -51,6 +58,7 @@ impl App {
         make_private_directory(&config.data_dir)?;
         let master_key = Arc::new(MasterKey::load_or_create(&master_key_path)?);
         let db = Db::open(&database_settings(&config)).await?;
+        let blobs = Blobs::open(&config).await?;
         let public_url = config.public_url();
         let public_host = url::Url::parse(&public_url)
             .ok()
@@ -65,7 +73,18 @@ impl App {
         })?;
         let tenants = tenants::Directory::new(db.clone(), Arc::clone(&master_key), public_url);
         let verified_tokens = auth::VerifiedTokens::default();
-        let app = Self(Arc::new(Parts { config, public_host, db, clock, master_key, passwords, tenants, verified_tokens }));
+        let app = Self(Arc::new(Parts {
+            config,
+            public_host,
+            db,
+            blobs,
+            clock,
+            master_key,
+            passwords,
+            tenants,
+            verified_tokens,
+            stopping: CancellationToken::new(),
+        }));
         app.check_master_key().await?;
         Ok(app)
     }

@@ -122,6 +122,11 @@ impl Db {
         }
     }
 
+    /// Asks the database something that needs its schema, to learn whether it answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.read().await?.query("SELECT count(*) FROM schema_migrations").fetch_one::<(i64,)>().await.map(drop)
+    }
+
     /// Does what is left to do before the process ends: the writer finishes what waits, connections are closed.
     pub async fn close(&self) {
         match &self.backend {
