@@ -45,7 +45,8 @@ async fn run() {
     let directory = tempfile::tempdir().expect("there is a temporary directory");
     let mut server = Server::start(directory.path()).await;
     print(&format!("{:<28}{:>12}{:>10}{:>10}{:>12}{:>10}{:>12}", "step", "CPU us/req", "req/s", "limit us", "x of limit", "peer us", "x of peer"));
-    let bench = Bench { http: reqwest::Client::new(), url: server.url.clone(), secret: server.secret.clone(), publishable: server.publishable.clone() };
+    let bench =
+        Bench { http: reqwest::Client::new(), url: server.url.clone(), secret: server.secret.clone(), publishable: server.publishable.clone() };
     let idle = server.memory();
     bench.seed().await;
     let session = bench.sign_up(0).await;
@@ -61,7 +62,10 @@ async fn run() {
     let list = format!("/rest/v1/employees?{select}&status=eq.active&department_id=not.is.null&order=employee_number&limit=50");
     measure(&server, "list 50, 2 filters", 3_000, known(218.0, 433.0), |_| bench.get(&list)).await;
     let names = ["jos", "anna mu", "李娜", "kow", "lina"];
-    measure(&server, "search", 2_000, Known { limit: None, peer: None }, |n| bench.get("/rest/v1/employees/_search").query(&[("q", names[n % names.len()]), ("limit", "20")])).await;
+    measure(&server, "search", 2_000, Known { limit: None, peer: None }, |n| {
+        bench.get("/rest/v1/employees/_search").query(&[("q", names[n % names.len()]), ("limit", "20")])
+    })
+    .await;
     measure(&server, "insert", 5_000, known(47.0, 168.0), |n| bench.post("/rest/v1/employees", &employee(EMPLOYEES + n))).await;
     let sessions = bench.sign_up_many(CONNECTIONS).await;
     refresh(&server, &bench, sessions).await;
@@ -77,7 +81,9 @@ async fn run() {
     let loaded = server.memory();
     server.stop();
     let (cold, warm) = start_up().await;
-    print(&format!("\nidle memory {idle:.1} MB (TrailBase 64.5), after all this {loaded:.1} MB; first start {cold:.0} ms, start {warm:.0} ms to the first answer (TrailBase 48 to 53)"));
+    print(&format!(
+        "\nidle memory {idle:.1} MB (TrailBase 64.5), after all this {loaded:.1} MB; first start {cold:.0} ms, start {warm:.0} ms to the first answer (TrailBase 48 to 53)"
+    ));
 }
 
 /// Sends `count` requests over some connections and prints what they cost.
@@ -129,7 +135,13 @@ fn report(name: &str, count: usize, cpu: f64, took: Duration, known: &Known) {
     let rate = count as f64 / took.as_secs_f64();
     let cell = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     let ratio = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{:.2}", each / value));
-    print(&format!("{name:<28}{each:>12.1}{rate:>10.0}{:>10}{:>12}{:>10}{:>12}", cell(known.limit), ratio(known.limit), cell(known.peer), ratio(known.peer)));
+    print(&format!(
+        "{name:<28}{each:>12.1}{rate:>10.0}{:>10}{:>12}{:>10}{:>12}",
+        cell(known.limit),
+        ratio(known.limit),
+        cell(known.peer),
+        ratio(known.peer)
+    ));
 }
 
 struct Bench {
@@ -153,7 +165,11 @@ impl Bench {
     }
 
     fn upload(&self, key: &str, content: &[u8]) -> RequestBuilder {
-        self.http.post(format!("{}/storage/v1/object/bench/{key}", self.url)).header("apikey", &self.secret).header("x-upsert", "true").body(content.to_vec())
+        self.http
+            .post(format!("{}/storage/v1/object/bench/{key}", self.url))
+            .header("apikey", &self.secret)
+            .header("x-upsert", "true")
+            .body(content.to_vec())
     }
 
     fn credentials(n: usize) -> Value {

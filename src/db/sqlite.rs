@@ -43,7 +43,7 @@ pub(super) struct Sqlite {
     path: PathBuf,
     statement_timeout: Duration,
     acquire_timeout: Duration,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    idle: Arc<Mutex<Vec<Session>>>,
     permits: Arc<Semaphore>,
     writer: Mutex<Option<Writer>>,
     jobs: mpsc::SyncSender<Job>,
@@ -79,7 +79,7 @@ impl Sqlite {
         migrate::sqlite(&mut connection)?;
 
         let (jobs, waiting) = mpsc::sync_channel(QUEUE);
-        let conn = SqliteConn::new(connection, settings.statement_timeout, Home::Writer);
+        let conn = SqliteConn::new(Session::new(connection), settings.statement_timeout, Home::Writer);
         let checkpoints = checkpointer(path)?;
         let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(move || write_all(&conn, &waiting, &checkpoints))?;
         Ok(Self {
@@ -103,18 +103,18 @@ impl Sqlite {
                 .map_err(Error::internal)?,
         };
         let kept = lock(&self.idle).pop();
-        let connection = match kept {
-            Some(connection) => connection,
+        let session = match kept {
+            Some(session) => session,
             None => {
                 let connection = connect(&self.path)?;
                 connection
                     .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA mmap_size = 268435456")
                     .map_err(Error::internal)?;
-                connection
+                Session::new(connection)
             }
         };
         let home = Home::Reader { idle: Arc::clone(&self.idle), _permit: permit };
-        let conn = SqliteConn::new(connection, self.statement_timeout, home);
+        let conn = SqliteConn::new(session, self.statement_timeout, home);
         conn.batch("BEGIN")?;
         Ok(conn)
     }
@@ -259,24 +259,35 @@ fn connect(path: &Path) -> Result<Connection> {
 /// Where a connection goes when it is dropped.
 enum Home {
     Writer,
-    Reader { idle: Arc<Mutex<Vec<Connection>>>, _permit: OwnedSemaphorePermit },
+    Reader { idle: Arc<Mutex<Vec<Session>>>, _permit: OwnedSemaphorePermit },
+}
+
+/// A connection that stops a statement at its deadline.
+struct Session {
+    connection: Connection,
+    deadline: Arc<AtomicU64>,
+}
+
+impl Session {
+    fn new(mut connection: Connection) -> Self {
+        let deadline = Arc::new(AtomicU64::new(u64::MAX));
+        let seen = Arc::clone(&deadline);
+        // Fails only for a connection that is closed.
+        let _ = connection.progress_handler(PROGRESS_STEPS, Some(move || ticks() > seen.load(Ordering::Relaxed)));
+        Self { connection, deadline }
+    }
 }
 
 /// One connection: in its read transaction, or the writer's.
 pub(super) struct SqliteConn {
-    connection: Mutex<Option<Connection>>,
-    deadline: Arc<AtomicU64>,
+    session: Mutex<Option<Session>>,
     statement_timeout: Duration,
     home: Home,
 }
 
 impl SqliteConn {
-    fn new(mut connection: Connection, statement_timeout: Duration, home: Home) -> Arc<Self> {
-        let deadline = Arc::new(AtomicU64::new(u64::MAX));
-        let seen = Arc::clone(&deadline);
-        // Fails only for a connection that is closed.
-        let _ = connection.progress_handler(PROGRESS_STEPS, Some(move || ticks() > seen.load(Ordering::Relaxed)));
-        Arc::new(Self { connection: Mutex::new(Some(connection)), deadline, statement_timeout, home })
+    fn new(session: Session, statement_timeout: Duration, home: Home) -> Arc<Self> {
+        Arc::new(Self { session: Mutex::new(Some(session)), statement_timeout, home })
     }
 
     /// True on the writer thread, where waiting harms nobody.
@@ -339,26 +350,30 @@ impl SqliteConn {
     }
 
     fn within<T>(&self, limit: Duration, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let guard = lock(&self.connection);
-        let connection = guard.as_ref().expect("the connection is only taken when this is dropped");
-        self.deadline.store(ticks().saturating_add(u64::try_from(limit.as_micros()).unwrap_or(u64::MAX)), Ordering::Relaxed);
-        let result = run(connection);
-        self.deadline.store(u64::MAX, Ordering::Relaxed);
-        result.map_err(translate)
+        self.with_session(|session| {
+            session.deadline.store(ticks().saturating_add(u64::try_from(limit.as_micros()).unwrap_or(u64::MAX)), Ordering::Relaxed);
+            let result = run(&session.connection);
+            session.deadline.store(u64::MAX, Ordering::Relaxed);
+            result.map_err(translate)
+        })
     }
 
     fn batch(&self, sql: &'static str) -> Result<()> {
-        let guard = lock(&self.connection);
-        let connection = guard.as_ref().expect("the connection is only taken when this is dropped");
-        for sql in sql.split("; ") {
-            let mut statement = connection.prepare_cached(sql).map_err(translate)?;
-            statement.raw_execute().map_err(translate)?;
-        }
-        Ok(())
+        self.with_session(|session| {
+            for sql in sql.split("; ") {
+                let mut statement = session.connection.prepare_cached(sql).map_err(translate)?;
+                statement.raw_execute().map_err(translate)?;
+            }
+            Ok(())
+        })
     }
 
     fn is_autocommit(&self) -> bool {
-        lock(&self.connection).as_ref().is_some_and(Connection::is_autocommit)
+        self.with_session(|session| session.connection.is_autocommit())
+    }
+
+    fn with_session<T>(&self, run: impl FnOnce(&Session) -> T) -> T {
+        run(lock(&self.session).as_ref().expect("the session is only taken when this is dropped"))
     }
 }
 
@@ -366,9 +381,9 @@ impl Drop for SqliteConn {
     fn drop(&mut self) {
         if let Home::Reader { idle, .. } = &self.home
             && self.batch("COMMIT").is_ok()
-            && let Some(connection) = lock(&self.connection).take()
+            && let Some(session) = lock(&self.session).take()
         {
-            lock(idle).push(connection);
+            lock(idle).push(session);
         }
     }
 }

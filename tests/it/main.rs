@@ -1,7 +1,7 @@
 //! One binary with all tests that go through the door. They run on SQLite, or on PostgreSQL when `TEST_DATABASE_URL` names one.
 
-mod house;
 mod auth;
+mod house;
 mod server;
 mod support;
 mod tenants;
