@@ -91,7 +91,7 @@ impl CallerError {
     fn for_storage(self) -> Response {
         let body = match &self {
             Self::NoKey | Self::NoBearer => json!({
-                "statusCode": "400", "error": "Error", "message": "headers must have required property 'authorization'", "code": "InvalidRequest",
+                "statusCode": "403", "error": "Unauthorized", "message": "headers must have required property 'authorization'", "code": "InvalidJWT",
             }),
             Self::BadToken(TokenError::Expired) => json!({
                 "statusCode": "403", "error": "Unauthorized", "message": "\"exp\" claim timestamp check failed", "code": "InvalidJWT",

@@ -34,7 +34,7 @@ pub use self::{
     create_user::{NewPassword, NewUser, create_user},
     error::{AuthCode, AuthError, AuthErrorBody},
     model::{Identity, Metadata, Session, User},
-    sql::delete_rows_of,
+    request::check_password,
 };
 use crate::app::App;
 

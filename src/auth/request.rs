@@ -35,7 +35,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
 }
 
 /// Refuses a password that the tenant finds too weak.
-pub(super) fn check_password(tenant: &Tenant, password: &str) -> Result<(), AuthError> {
+pub fn check_password(tenant: &Tenant, password: &str) -> Result<(), AuthError> {
     if password.is_empty() {
         return Err(AuthError::validation("A password is required"));
     }

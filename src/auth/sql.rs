@@ -311,9 +311,3 @@ pub(super) async fn delete_other_sessions(tx: &Tx, tenant: TenantId, user: Uuid,
     tx.query("DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2 AND id <> $3").bind(tenant).bind(user).bind(keep).execute().await?;
     Ok(())
 }
-
-/// Removes a deleted tenant's users with all that is theirs here.
-pub async fn delete_rows_of(tx: &Tx, tenant: TenantId) -> Result<()> {
-    tx.query("DELETE FROM users WHERE tenant_id = $1").bind(tenant).execute().await?;
-    Ok(())
-}

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     crypto::MasterKey,
     db::{Conn, Db, Timestamp},
-    error::Result,
+    error::{Error, Result},
 };
 
 /// How long an entry is believed: what another process or node changed is felt after this at the latest.
@@ -87,6 +87,15 @@ impl Directory {
         match self.find(Name::Reference(reference.to_owned())).await? {
             Some(id) => self.tenant(id).await,
             None => Ok(None),
+        }
+    }
+
+    /// The tenant with this reference, for a command that names it.
+    pub async fn active(&self, reference: &str) -> Result<Arc<Tenant>> {
+        match self.by_reference(reference).await? {
+            Some(Known::Active(tenant)) => Ok(tenant),
+            Some(Known::Suspended) => Err(Error::conflict(format!("tenant \"{reference}\" is suspended"))),
+            None => Err(Error::not_found(format!("tenant \"{reference}\""))),
         }
     }
 

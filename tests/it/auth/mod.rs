@@ -1,3 +1,59 @@
 //! Sign-in, as clients of its wire see it.
 
+mod admin;
+mod errors;
+mod general;
+mod refresh;
+mod sign_in;
+mod sign_out;
 mod sign_up;
+mod tokens;
+mod user;
+
+use basalt::tenants::{self, TenantChange};
+use serde_json::{Value, json};
+
+use crate::support::{Client, PASSWORD, Reply, TENANT, TestApp};
+
+const SIGN_IN: &str = "/auth/v1/token?grant_type=password";
+const REFRESH: &str = "/auth/v1/token?grant_type=refresh_token";
+
+/// Signs in with the password of every test user.
+async fn sign_in(app: &TestApp, email: &str) -> Value {
+    let reply = app.anonymous().post(SIGN_IN, json!({ "email": email, "password": PASSWORD })).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()
+}
+
+/// Shows a refresh token.
+async fn refresh(app: &TestApp, token: &Value) -> Reply {
+    app.anonymous().post(REFRESH, json!({ "refresh_token": token })).await
+}
+
+/// A caller with the access token of a session.
+fn holder(app: &TestApp, session: &Value) -> Client {
+    app.anonymous().bearer(session["access_token"].as_str().unwrap())
+}
+
+/// Status and code of a refusal, after a look at what every refusal has.
+fn refusal(reply: &Reply) -> (u16, String) {
+    let body = reply.json();
+    let code = body["error_code"].as_str().unwrap_or_else(|| panic!("no refusal: {} {body}", reply.status)).to_owned();
+    assert_eq!(body["code"], reply.status.as_u16(), "{body}");
+    assert!(body["msg"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
+    assert_eq!(reply.header("x-sb-error-code"), code);
+    assert_eq!(reply.header("content-type"), "application/json");
+    (reply.status.as_u16(), code)
+}
+
+#[track_caller]
+fn assert_refused(reply: &Reply, status: u16, code: &str) {
+    assert_eq!(refusal(reply), (status, code.to_owned()), "{}", reply.text());
+}
+
+/// Changes settings of the default tenant, and waits for nobody: this process feels it at once.
+async fn set(app: &TestApp, settings: Value) {
+    let settings = settings.as_object().unwrap().clone();
+    let change = TenantChange { settings: Some(settings), ..TenantChange::default() };
+    tenants::update_tenant(&app.app, TENANT, change).await.unwrap();
+}
