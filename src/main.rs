@@ -1,1 +1,7 @@
-fn main() {}
+//! The program: see `basalt --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    basalt::cli::main()
+}

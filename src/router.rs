@@ -18,7 +18,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     app::App,
     auth,
-    http::{Surface, SurfaceError},
+    http::{Surface, SurfaceError, health},
     tenants,
 };
 
@@ -53,7 +53,12 @@ impl Modify for SecuritySchemes {
 
 /// Every route, and the document that describes them.
 pub fn routes() -> (Router<App>, Document) {
-    OpenApiRouter::with_openapi(Frame::openapi()).merge(tenants::router()).merge(auth::router()).routes(routes!(get_document)).split_for_parts()
+    OpenApiRouter::with_openapi(Frame::openapi())
+        .merge(tenants::router())
+        .merge(auth::router())
+        .merge(health::router())
+        .routes(routes!(get_document))
+        .split_for_parts()
 }
 
 /// The document as it is served and as `openapi/openapi.json` has it.

@@ -21,13 +21,41 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config,
+    app::App,
+    clock::Clock,
+    config::{self, Config},
+    error::{Error, Result},
     http::{
         Front, PeerAddress,
         metrics::metrics,
         wire::{Patience, Wire},
     },
+    router,
 };
+
+/// Takes the address to listen on and opens everything that the settings name. With port 0, the settings of the [`App`] hold the port it
+/// became.
+pub async fn open(mut config: Config, clock: Clock) -> Result<(App, TcpListener)> {
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        Error::invalid("listen", format!("{} can't be listened on ({error}); choose another address, port 0 takes a free one", config.listen))
+    })?;
+    config.listen = listener.local_addr()?;
+    Ok((App::open(config, clock).await?, listener))
+}
+
+/// Serves until `shutdown` is cancelled, lets what is in flight finish, and closes the database.
+pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
+    let front = service(app.clone());
+    serve_front(front, &app.config.http, listener, app.stopping.clone(), shutdown).await?;
+    app.close().await;
+    Ok(())
+}
+
+/// The whole of Basalt as one service: what a socket reaches, without the socket.
+pub fn service(app: App) -> Front {
+    let (config, stopping) = (app.config.http.clone(), app.stopping.clone());
+    Front::new(router::router(app), &config, stopping)
+}
 
 /// Serves `front` to whoever connects to `listener`, until `shutdown` is cancelled and what was in flight is answered.
 /// `stopping` is cancelled first of all, so that everybody who must know does.

@@ -1,0 +1,67 @@
+//! `basalt signing-key`: what signs a tenant's tokens.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, SettingsFlags, say};
+use crate::{
+    error::Error,
+    tenants::{self, SigningKeyImport},
+};
+
+/// Replaces a tenant's signing key, or takes one over from elsewhere.
+#[derive(Args, Debug)]
+pub(super) struct SigningKey {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sign with a fresh key from now on; what the old one signed stays good for two days
+    Rotate {
+        /// The tenant
+        #[arg(long, value_name = "REF", default_value = "default")]
+        tenant: String,
+    },
+    /// Believe tokens signed with a key from elsewhere
+    Import {
+        /// The tenant
+        #[arg(long, value_name = "REF", default_value = "default")]
+        tenant: String,
+        /// A file with the text of an HS256 secret (Supabase's "JWT secret")
+        #[arg(long, value_name = "FILE", group = "key", required = true)]
+        hs256: Option<PathBuf>,
+        /// A file with a JWK (RFC 7517): EC P-256, RSA (public) or oct
+        #[arg(long, value_name = "FILE", group = "key")]
+        jwk: Option<PathBuf>,
+        /// Sign new tokens with it too
+        #[arg(long)]
+        sign: bool,
+    },
+}
+
+impl SigningKey {
+    pub(super) async fn run(self, settings: SettingsFlags) -> Result<(), Failure> {
+        let app = settings.open().await?;
+        match self.command {
+            Command::Rotate { tenant } => say!("Tenant {tenant} signs with key {}", tenants::rotate_signing_key(&app, &tenant).await?)?,
+            Command::Import { tenant, hs256, jwk, sign } => {
+                let import = match (hs256, jwk) {
+                    (Some(path), _) => SigningKeyImport::Hs256Secret(read(&path)?.trim_end().to_owned()),
+                    (None, Some(path)) => SigningKeyImport::Jwk(serde_json::from_str(&read(&path)?)?),
+                    (None, None) => return Err(Error::invalid("signing-key", "name the key's file: --hs256 FILE or --jwk FILE").into()),
+                };
+                let kid = tenants::import_signing_key(&app, &tenant, &import, sign).await?;
+                say!("Tenant {tenant} {} key {kid}", if sign { "signs with" } else { "believes" })?;
+            }
+        }
+        app.close().await;
+        Ok(())
+    }
+}
+
+fn read(path: &PathBuf) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|error| Error::invalid("signing-key", format!("{} can't be read: {error}", path.display())))
+}
