@@ -35,7 +35,7 @@ pub enum Error {
     Unauthorized(Cow<'static, str>),
     /// A rule of the database refused a statement.
     #[error("{0}")]
-    Constraint(Constraint),
+    Constraint(Box<Constraint>),
     /// Too much work is waiting; trying again soon may succeed.
     #[error("{0}")]
     Unavailable(Cow<'static, str>),

@@ -161,6 +161,7 @@ fn translate_refusal(refusal: &PgDatabaseError) -> Option<Error> {
     let kind = match code {
         "57014" => return Some(Error::Timeout),
         "57P01" | "57P02" | "57P03" | "53300" => return Some(Error::unavailable("the database is starting, stopping or full")),
+        "40001" | "40P01" => return Some(Error::unavailable("others change the same rows at this moment; try again")),
         "23505" => ConstraintKind::Unique,
         "23503" => ConstraintKind::ForeignKey,
         "23502" => ConstraintKind::NotNull,
@@ -169,12 +170,12 @@ fn translate_refusal(refusal: &PgDatabaseError) -> Option<Error> {
         code if code.starts_with("22") => ConstraintKind::Data(code.as_bytes().try_into().ok()?),
         _ => return None,
     };
-    Some(Error::Constraint(Constraint {
+    Some(Error::Constraint(Box::new(Constraint {
         kind,
         table: refusal.table().map(str::to_owned),
         columns: refusal.column().map(str::to_owned).into_iter().collect(),
         name: refusal.constraint().map(str::to_owned),
         detail: refusal.detail().map(str::to_owned),
         message: refusal.message().to_owned(),
-    }))
+    })))
 }

@@ -426,7 +426,7 @@ fn translate(error: rusqlite::Error) -> Error {
         ErrorCode::OperationInterrupted => Error::Timeout,
         ErrorCode::DatabaseBusy => busy(),
         ErrorCode::DiskFull => Error::unavailable("the disk of the database is full"),
-        ErrorCode::ConstraintViolation => Error::Constraint(constraint(failure.extended_code, message)),
+        ErrorCode::ConstraintViolation => Error::Constraint(Box::new(constraint(failure.extended_code, message))),
         _ => Error::internal(error),
     }
 }
