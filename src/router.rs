@@ -17,8 +17,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     app::App,
-    auth,
-    http::{Surface, SurfaceError, health},
+    auth, health,
+    http::{Surface, SurfaceError},
     tenants,
 };
 

@@ -53,7 +53,7 @@ impl Metrics {
     }
 
     /// Everything that is counted, in Prometheus' text form.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         self.prometheus.as_ref().map(PrometheusHandle::render).unwrap_or_default()
     }
 

@@ -6,7 +6,6 @@
 pub mod body;
 mod cors;
 mod framing;
-pub mod health;
 mod layers;
 pub(crate) mod metrics;
 mod notes;

@@ -25,9 +25,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("auth", &["app", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail", "tenants"]),
     ("records", &["app", "auth", "clock", "config", "crypto", "db", "error", "http", "jobs", "tenants"]),
     ("storage", &["app", "auth", "blobs", "clock", "config", "crypto", "db", "error", "http", "jobs", "tenants"]),
-    ("router", &["app", "auth", "http", "records", "storage", "tenants"]),
+    ("router", &["app", "auth", "health", "http", "records", "storage", "tenants"]),
+    ("health", &["app", "db", "error", "http"]),
     ("server", &["app", "auth", "clock", "config", "error", "http", "router", "storage", "tenants"]),
-    ("cli", &["app", "auth", "clock", "config", "db", "error", "http", "logging", "records", "router", "server", "storage", "tenants"]),
+    ("cli", &["app", "auth", "clock", "config", "db", "error", "health", "http", "logging", "records", "router", "server", "storage", "tenants"]),
     ("main", &["cli"]),
     (
         "lib",

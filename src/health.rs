@@ -15,8 +15,10 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Problem, metrics::metrics, peer::PeerAddress};
-use crate::app::App;
+use crate::{
+    app::App,
+    http::{PeerAddress, Problem, metrics::metrics},
+};
 
 /// A database that needs longer to answer nothing is not ready to answer anything.
 const PATIENCE: Duration = Duration::from_secs(2);
