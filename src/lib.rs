@@ -17,4 +17,5 @@ pub mod http;
 pub mod logging;
 pub mod router;
 pub mod server;
+pub mod storage;
 pub mod tenants;

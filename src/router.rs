@@ -19,7 +19,7 @@ use crate::{
     app::App,
     auth, health,
     http::{Surface, SurfaceError},
-    tenants,
+    storage, tenants,
 };
 
 /// What the document says besides the routes.
@@ -53,12 +53,21 @@ impl Modify for SecuritySchemes {
 
 /// Every route, and the document that describes them.
 pub fn routes() -> (Router<App>, Document) {
-    OpenApiRouter::with_openapi(Frame::openapi())
+    let (router, mut document) = OpenApiRouter::with_openapi(Frame::openapi())
         .merge(tenants::router())
         .merge(auth::router())
+        .merge(storage::router())
         .merge(health::router())
         .routes(routes!(get_document))
-        .split_for_parts()
+        .split_for_parts();
+    name_wildcards_plainly(&mut document);
+    (router, document)
+}
+
+/// The router writes `{*key}` for a parameter that may have slashes; the document has no such thing.
+fn name_wildcards_plainly(document: &mut Document) {
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
 }
 
 /// The document as it is served and as `openapi/openapi.json` has it.

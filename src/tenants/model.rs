@@ -70,11 +70,20 @@ pub struct TenantSettings {
     pub access_token_seconds: u32,
     /// Seconds within which a refresh token may be used again and gives the same answer, 0 to 3,600.
     pub refresh_reuse_seconds: u32,
+    /// Buckets that are never public and that the role `admin` can't look into; payslips by default.
+    pub sealed_buckets: Vec<String>,
 }
 
 impl Default for TenantSettings {
     fn default() -> Self {
-        Self { signup_enabled: true, email_autoconfirm: true, password_min_length: 8, access_token_seconds: 3600, refresh_reuse_seconds: 10 }
+        Self {
+            signup_enabled: true,
+            email_autoconfirm: true,
+            password_min_length: 8,
+            access_token_seconds: 3600,
+            refresh_reuse_seconds: 10,
+            sealed_buckets: vec!["slips".to_owned()],
+        }
     }
 }
 

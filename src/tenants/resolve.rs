@@ -65,7 +65,9 @@ pub async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, Refusal> {
     if let Some(key) = &key {
         found.add(key.tenant)?;
     }
-    for token in [&credentials.key_token, &credentials.token].into_iter().flatten() {
+    // A signed URL brings its token in the query, and often nothing else that names its tenant.
+    let signed_url = token_of_signed_url(parts);
+    for token in [&credentials.key_token, &credentials.token, &signed_url].into_iter().flatten() {
         // An issuer that is not ours names no tenant; its token can still be signed with a key that a tenant imported.
         if let Some(name) = claimed_issuer(token).and_then(|issuer| tenant_of_issuer(app, &issuer))
             && let Some(id) = app.tenants.find(name).await?
@@ -140,6 +142,11 @@ fn bearer(value: &str) -> Option<&str> {
 fn api_key_in_query(parts: &Parts) -> Option<String> {
     let query = parts.uri.query().filter(|query| query.contains("apikey="))?;
     url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "apikey").map(|(_, value)| value.into_owned())
+}
+
+fn token_of_signed_url(parts: &Parts) -> Option<String> {
+    let query = parts.uri.query().filter(|_| parts.uri.path().starts_with("/storage/v1/object/sign/"))?;
+    url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, value)| value.into_owned())
 }
 
 fn looks_like_key(text: &str) -> bool {

@@ -3,5 +3,6 @@
 mod auth;
 mod house;
 mod server;
+mod storage;
 mod support;
 mod tenants;

@@ -1,0 +1,58 @@
+//! Buckets and the objects in them, on the wire of Supabase Storage (`/storage/v1`).
+//!
+//! Rules: what no rule allows is denied (`rules.rs`); what a caller may not see looks as if it were not there; an object's row is
+//! written after its bytes are durable, so that no row is ever without them; bytes without a row have a note in `loose_blobs`, by which
+//! [`sweep`] finds them. One key is one text: nothing is normalised, and what could be read in two ways is refused (`model.rs`).
+//!
+//! Start with `upload.rs`, then `download.rs`.
+
+mod buckets;
+mod download;
+mod error;
+mod extract;
+mod list;
+mod model;
+mod objects;
+mod range;
+mod rules;
+mod sign;
+mod sql;
+mod sweep;
+mod upload;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use self::sweep::sweep;
+use crate::app::App;
+
+/// The routes of storage.
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(get_storage_status))
+        .routes(routes!(get_storage_version))
+        .routes(routes!(buckets::create_bucket, buckets::list_buckets))
+        .routes(routes!(buckets::get_bucket, buckets::update_bucket, buckets::delete_bucket))
+        .routes(routes!(buckets::empty_bucket))
+        .routes(routes!(list::list_objects))
+        .routes(routes!(objects::move_object))
+        .routes(routes!(objects::copy_object))
+        .routes(routes!(objects::delete_objects))
+        .routes(routes!(upload::upload_object, upload::update_object, download::get_object, objects::delete_object))
+        .routes(routes!(download::get_authenticated_object))
+        .routes(routes!(download::get_public_object))
+        .routes(routes!(objects::get_object_info))
+        .routes(routes!(objects::get_authenticated_object_info))
+        .routes(routes!(objects::get_public_object_info))
+        .routes(routes!(sign::sign_objects))
+        .routes(routes!(sign::sign_object, sign::get_signed_object))
+}
+
+/// Says that storage is there.
+#[utoipa::path(get, path = "/storage/v1/status", tag = "storage", security(()), responses((status = 200)))]
+async fn get_storage_status() {}
+
+/// The version of this server.
+#[utoipa::path(get, path = "/storage/v1/version", tag = "storage", security(()), responses((status = 200, content_type = "text/plain", body = String)))]
+async fn get_storage_version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

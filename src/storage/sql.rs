@@ -1,0 +1,451 @@
+//! The statements of storage.
+
+use uuid::Uuid;
+
+use super::{
+    model::{Bucket, Object},
+    rules::{Filter, Fit},
+};
+use crate::{
+    db::{Conn, Dialect, SqlBuf, Timestamp},
+    error::Result,
+    row_type,
+    tenants::TenantId,
+};
+
+// Buckets
+
+pub(super) async fn find_bucket(conn: &Conn, tenant: TenantId, id: &str) -> Result<Option<Bucket>> {
+    conn.query(
+        "SELECT id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at FROM buckets
+         WHERE tenant_id = $1 AND id = $2",
+    )
+    .bind(tenant)
+    .bind(id)
+    .fetch_optional()
+    .await
+}
+
+/// All buckets of a tenant; those who have many page through them.
+pub(super) async fn list_buckets(conn: &Conn, tenant: TenantId) -> Result<Vec<Bucket>> {
+    conn.query(
+        "SELECT id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at FROM buckets
+         WHERE tenant_id = $1 ORDER BY id",
+    )
+    .bind(tenant)
+    .fetch_all()
+    .await
+}
+
+/// False when the name is taken.
+pub(super) async fn insert_bucket(conn: &Conn, tenant: TenantId, bucket: &Bucket) -> Result<bool> {
+    let inserted = conn
+        .query(
+            "INSERT INTO buckets (tenant_id, id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        )
+        .bind(tenant)
+        .bind(&bucket.id)
+        .bind(bucket.public)
+        .bind(bucket.file_size_limit)
+        .bind(bucket.allowed_mime_types.clone())
+        .bind(bucket.owner_id.clone())
+        .bind(bucket.created_at)
+        .bind(bucket.updated_at)
+        .execute()
+        .await?;
+    Ok(inserted == 1)
+}
+
+pub(super) async fn update_bucket(conn: &Conn, tenant: TenantId, bucket: &Bucket) -> Result<bool> {
+    let updated = conn
+        .query(
+            "UPDATE buckets SET public = $3, file_size_limit = $4, allowed_mime_types = $5, updated_at = $6
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(tenant)
+        .bind(&bucket.id)
+        .bind(bucket.public)
+        .bind(bucket.file_size_limit)
+        .bind(bucket.allowed_mime_types.clone())
+        .bind(bucket.updated_at)
+        .execute()
+        .await?;
+    Ok(updated == 1)
+}
+
+/// Fails on the foreign key when objects are in it.
+pub(super) async fn delete_bucket(conn: &Conn, tenant: TenantId, id: &str) -> Result<bool> {
+    let deleted = conn.query("DELETE FROM buckets WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(id).execute().await?;
+    Ok(deleted == 1)
+}
+
+pub(super) async fn count_objects(conn: &Conn, tenant: TenantId, bucket: &str, most: i64) -> Result<i64> {
+    let (count,) = conn
+        .query("SELECT count(*) FROM (SELECT 1 FROM objects WHERE tenant_id = $1 AND bucket_id = $2 LIMIT $3) AS counted")
+        .bind(tenant)
+        .bind(bucket)
+        .bind(most)
+        .fetch_one::<(i64,)>()
+        .await?;
+    Ok(count)
+}
+
+// Objects
+
+pub(super) async fn find_object(conn: &Conn, tenant: TenantId, bucket: &str, name: &str) -> Result<Option<Object>> {
+    conn.query(
+        "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at
+         FROM objects WHERE tenant_id = $1 AND bucket_id = $2 AND name = $3",
+    )
+    .bind(tenant)
+    .bind(bucket)
+    .bind(name)
+    .fetch_optional()
+    .await
+}
+
+/// False when the name is taken.
+pub(super) async fn insert_object(conn: &Conn, tenant: TenantId, bucket: &str, object: &Object) -> Result<bool> {
+    let inserted = conn
+        .query(
+            "INSERT INTO objects (tenant_id, bucket_id, name, id, blob_id, owner_id, size, sha256, content_type, cache_control,
+                 robots_tag, user_metadata, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING",
+        )
+        .bind(tenant)
+        .bind(bucket)
+        .bind(&object.name)
+        .bind(object.id)
+        .bind(object.blob_id)
+        .bind(object.owner_id.clone())
+        .bind(object.size)
+        .bind(object.sha256.as_slice())
+        .bind(&object.content_type)
+        .bind(&object.cache_control)
+        .bind(object.robots_tag.clone())
+        .bind(object.user_metadata.clone())
+        .bind(object.created_at)
+        .bind(object.updated_at)
+        .execute()
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// Gives an object new content and attributes, if it still has the blob it had when it was looked at.
+pub(super) async fn replace_object(conn: &Conn, tenant: TenantId, bucket: &str, object: &Object, seen: Uuid) -> Result<bool> {
+    let updated = conn
+        .query(
+            "UPDATE objects SET blob_id = $5, owner_id = $6, size = $7, sha256 = $8, content_type = $9, cache_control = $10,
+                 robots_tag = $11, user_metadata = $12, updated_at = $13
+             WHERE tenant_id = $1 AND bucket_id = $2 AND name = $3 AND blob_id = $4",
+        )
+        .bind(tenant)
+        .bind(bucket)
+        .bind(&object.name)
+        .bind(seen)
+        .bind(object.blob_id)
+        .bind(object.owner_id.clone())
+        .bind(object.size)
+        .bind(object.sha256.as_slice())
+        .bind(&object.content_type)
+        .bind(&object.cache_control)
+        .bind(object.robots_tag.clone())
+        .bind(object.user_metadata.clone())
+        .bind(object.updated_at)
+        .execute()
+        .await?;
+    Ok(updated == 1)
+}
+
+/// Where an object is to go.
+pub(super) struct Destination<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) name: &'a str,
+}
+
+/// Renames an object, if it still has the blob it had when it was looked at. A taken name breaks the primary key.
+pub(super) async fn move_object(conn: &Conn, tenant: TenantId, now: Timestamp, bucket: &str, seen: &Object, to: Destination<'_>) -> Result<bool> {
+    let updated = conn
+        .query(
+            "UPDATE objects SET bucket_id = $5, name = $6, updated_at = $7
+             WHERE tenant_id = $1 AND bucket_id = $2 AND name = $3 AND blob_id = $4",
+        )
+        .bind(tenant)
+        .bind(bucket)
+        .bind(&seen.name)
+        .bind(seen.blob_id)
+        .bind(to.bucket)
+        .bind(to.name)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(updated == 1)
+}
+
+/// The first names of a bucket, for emptying it.
+pub(super) async fn first_names(conn: &Conn, tenant: TenantId, bucket: &str, limit: i64) -> Result<Vec<(String,)>> {
+    conn.query("SELECT name FROM objects WHERE tenant_id = $1 AND bucket_id = $2 ORDER BY name LIMIT $3")
+        .bind(tenant)
+        .bind(bucket)
+        .bind(limit)
+        .fetch_all()
+        .await
+}
+
+/// The objects of these names that the filter lets through.
+pub(super) async fn find_objects(conn: &Conn, tenant: TenantId, bucket: &str, names: &[String], filter: &Filter) -> Result<Vec<Object>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push(
+        "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at
+         FROM objects WHERE ",
+    );
+    push_named(&mut sql, tenant, bucket, names, filter);
+    conn.query_built(sql).fetch_all().await
+}
+
+/// Removes the objects of these names that the filter lets through, and notes their blobs as garbage.
+pub(super) async fn delete_objects(
+    conn: &Conn,
+    tenant: TenantId,
+    now: Timestamp,
+    bucket: &str,
+    names: &[String],
+    filter: &Filter,
+) -> Result<Vec<Object>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push("DELETE FROM objects WHERE ");
+    push_named(&mut sql, tenant, bucket, names, filter);
+    sql.push(
+        " RETURNING name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at,
+             updated_at",
+    );
+    let deleted: Vec<Object> = conn.query_built(sql).fetch_all().await?;
+    discard_blobs(conn, tenant, now, &deleted).await?;
+    Ok(deleted)
+}
+
+fn push_named(sql: &mut SqlBuf, tenant: TenantId, bucket: &str, names: &[String], filter: &Filter) {
+    push_bucket(sql, tenant, bucket, filter);
+    sql.push(" AND name IN (").push_list(", ", names, |sql, name| {
+        sql.push_value(name);
+    });
+    sql.push(")");
+}
+
+/// The objects of one bucket that a filter lets through.
+fn push_bucket(sql: &mut SqlBuf, tenant: TenantId, bucket: &str, filter: &Filter) {
+    sql.push("tenant_id = ").push_value(tenant).push(" AND bucket_id = ").push_value(bucket);
+    let Filter::Any(fits) = filter else { return };
+    if fits.is_empty() {
+        sql.push(" AND 1 = 0");
+        return;
+    }
+    sql.push(" AND (").push_list(" OR ", fits, |sql, fit| match fit {
+        Fit::Owner(owner) => {
+            sql.push("owner_id = ").push_value(owner);
+        }
+        Fit::Under(prefix) => push_under(sql, prefix),
+        Fit::Both { owner, under } => {
+            sql.push("(owner_id = ").push_value(owner).push(" AND ");
+            push_under(sql, under);
+            sql.push(")");
+        }
+    });
+    sql.push(")");
+}
+
+/// Names that begin with `prefix`, which ends in a slash: a range, as names sort by bytes and `0` follows `/`.
+fn push_under(sql: &mut SqlBuf, prefix: &str) {
+    let end = format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix));
+    sql.push("(name >= ").push_value(prefix).push(" AND name < ").push_value(end).push(")");
+}
+
+// Listing a folder
+
+/// A page of one folder.
+pub(super) struct Folder<'a> {
+    pub(super) tenant: TenantId,
+    pub(super) bucket: &'a str,
+    /// Empty, or ending in a slash.
+    pub(super) prefix: &'a str,
+    /// Lower case; entries begin with it.
+    pub(super) search: &'a str,
+    pub(super) filter: &'a Filter,
+    pub(super) column: SortColumn,
+    pub(super) descending: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum SortColumn {
+    Name,
+    CreatedAt,
+    UpdatedAt,
+}
+
+row_type! {
+    /// A file in a folder.
+    pub(super) struct FileEntry {
+        pub(super) name: String,
+        pub(super) id: Uuid,
+        pub(super) created_at: Timestamp,
+        pub(super) updated_at: Timestamp,
+        pub(super) size: i64,
+        pub(super) sha256: Vec<u8>,
+        pub(super) content_type: String,
+        pub(super) cache_control: String,
+    }
+}
+
+/// The names of the folders in a folder.
+pub(super) async fn list_folders(conn: &Conn, folder: &Folder<'_>, limit: i64, offset: i64) -> Result<Vec<(String,)>> {
+    let mut sql = SqlBuf::new(conn.dialect());
+    push_folders(&mut sql, folder);
+    sql.push(" ORDER BY entry").push(direction(folder)).push(" LIMIT ").push_value(limit).push(" OFFSET ").push_value(offset);
+    conn.query_built(sql).fetch_all().await
+}
+
+pub(super) async fn count_folders(conn: &Conn, folder: &Folder<'_>) -> Result<i64> {
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push("SELECT count(*) FROM (");
+    push_folders(&mut sql, folder);
+    sql.push(") AS folders");
+    let (count,) = conn.query_built(sql).fetch_one::<(i64,)>().await?;
+    Ok(count)
+}
+
+/// The files in a folder.
+pub(super) async fn list_files(conn: &Conn, folder: &Folder<'_>, limit: i64, offset: i64) -> Result<Vec<FileEntry>> {
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push("SELECT rest, id, created_at, updated_at, size, sha256, content_type, cache_control FROM (SELECT ");
+    push_rest(&mut sql, folder);
+    sql.push(" AS rest, id, created_at, updated_at, size, sha256, content_type, cache_control FROM objects WHERE ");
+    push_folder(&mut sql, folder);
+    sql.push(") AS inside WHERE ").push(slash(conn.dialect())).push(" = 0");
+    push_search(&mut sql, folder);
+    sql.push(match folder.column {
+        SortColumn::Name => " ORDER BY ",
+        SortColumn::CreatedAt if folder.descending => " ORDER BY created_at DESC, ",
+        SortColumn::CreatedAt => " ORDER BY created_at, ",
+        SortColumn::UpdatedAt if folder.descending => " ORDER BY updated_at DESC, ",
+        SortColumn::UpdatedAt => " ORDER BY updated_at, ",
+    });
+    sql.push("rest").push(direction(folder)).push(" LIMIT ").push_value(limit).push(" OFFSET ").push_value(offset);
+    conn.query_built(sql).fetch_all().await
+}
+
+fn direction(folder: &Folder<'_>) -> &'static str {
+    if folder.descending { " DESC" } else { "" }
+}
+
+fn push_folders(sql: &mut SqlBuf, folder: &Folder<'_>) {
+    let slash = slash(sql.dialect());
+    sql.push("SELECT DISTINCT substr(rest, 1, ").push(slash).push(" - 1) AS entry FROM (SELECT ");
+    push_rest(sql, folder);
+    sql.push(" AS rest FROM objects WHERE ");
+    push_folder(sql, folder);
+    sql.push(") AS inside WHERE ").push(slash).push(" > 0");
+    push_search(sql, folder);
+}
+
+/// The name without the folder's own.
+fn push_rest(sql: &mut SqlBuf, folder: &Folder<'_>) {
+    let length = i64::try_from(folder.prefix.chars().count()).unwrap_or(i64::MAX - 1);
+    sql.push("substr(name, ").push_number(length + 1).push(")");
+}
+
+/// Where the first slash is; the engines have no word in common for it.
+fn slash(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "instr(rest, '/')",
+        Dialect::Postgres => "strpos(rest, '/')",
+    }
+}
+
+fn push_folder(sql: &mut SqlBuf, folder: &Folder<'_>) {
+    push_bucket(sql, folder.tenant, folder.bucket, folder.filter);
+    if !folder.prefix.is_empty() {
+        sql.push(" AND ");
+        push_under(sql, folder.prefix);
+    }
+}
+
+/// Both engines fold ASCII here: names are in the collation "C" on PostgreSQL.
+fn push_search(sql: &mut SqlBuf, folder: &Folder<'_>) {
+    if !folder.search.is_empty() {
+        let length = i64::try_from(folder.search.chars().count()).unwrap_or(i64::MAX);
+        sql.push(" AND substr(lower(rest), 1, ").push_number(length).push(") = ").push_value(folder.search);
+    }
+}
+
+// Blobs that no object names
+
+/// Notes a blob before its bytes may stay.
+pub(super) async fn begin_upload(conn: &Conn, tenant: TenantId, now: Timestamp, blob: Uuid) -> Result<()> {
+    conn.query("INSERT INTO loose_blobs (tenant_id, blob_id, state, since) VALUES ($1, $2, 'uploading', $3)")
+        .bind(tenant)
+        .bind(blob)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Takes the note back, as a row names the blob from now on. False when the sweeper was there first.
+pub(super) async fn finish_upload(conn: &Conn, tenant: TenantId, blob: Uuid) -> Result<bool> {
+    let deleted =
+        conn.query("DELETE FROM loose_blobs WHERE tenant_id = $1 AND blob_id = $2 AND state = 'uploading'").bind(tenant).bind(blob).execute().await?;
+    Ok(deleted == 1)
+}
+
+/// Notes a blob for the sweeper.
+pub(super) async fn discard_blob(conn: &Conn, tenant: TenantId, now: Timestamp, blob: Uuid) -> Result<()> {
+    conn.query(
+        "INSERT INTO loose_blobs (tenant_id, blob_id, state, since) VALUES ($1, $2, 'garbage', $3)
+         ON CONFLICT (tenant_id, blob_id) DO UPDATE SET state = 'garbage', since = excluded.since",
+    )
+    .bind(tenant)
+    .bind(blob)
+    .bind(now)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+async fn discard_blobs(conn: &Conn, tenant: TenantId, now: Timestamp, objects: &[Object]) -> Result<()> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push("INSERT INTO loose_blobs (tenant_id, blob_id, state, since) VALUES ").push_list(", ", objects, |sql, object| {
+        sql.push("(").push_value(tenant).push(", ").push_value(object.blob_id).push(", 'garbage', ").push_value(now).push(")");
+    });
+    conn.query_built(sql).execute().await?;
+    Ok(())
+}
+
+/// Takes what an upload left to be garbage when it began before `deadline`: it can't finish any more.
+pub(super) async fn expire_uploads(conn: &Conn, deadline: Timestamp) -> Result<u64> {
+    conn.query("UPDATE loose_blobs SET state = 'garbage' WHERE state = 'uploading' AND since < $1").bind(deadline).execute().await
+}
+
+/// Garbage from before `deadline`, of all tenants.
+pub(super) async fn list_garbage(conn: &Conn, deadline: Timestamp, limit: i64) -> Result<Vec<(TenantId, Uuid)>> {
+    conn.query("SELECT tenant_id, blob_id FROM loose_blobs WHERE state = 'garbage' AND since < $1 ORDER BY since LIMIT $2")
+        .bind(deadline)
+        .bind(limit)
+        .fetch_all()
+        .await
+}
+
+/// Forgets garbage whose bytes are gone.
+pub(super) async fn forget_garbage(conn: &Conn, tenant: TenantId, blob: Uuid) -> Result<()> {
+    conn.query("DELETE FROM loose_blobs WHERE tenant_id = $1 AND blob_id = $2 AND state = 'garbage'").bind(tenant).bind(blob).execute().await?;
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Removing the bytes that no object names.
+
+use std::time::Duration;
+
+use super::sql;
+use crate::{app::App, blobs::BlobId, error::Result};
+
+/// The longest that an upload may take. A note that is older belongs to nobody any more.
+const LONGEST_UPLOAD: Duration = Duration::from_hours(24);
+/// How long garbage stays: who has read a row just before it changed may still open its bytes.
+const GRACE: Duration = Duration::from_mins(1);
+/// Blobs removed at a time.
+const BATCH: i64 = 500;
+
+/// Removes what uploads that failed, and objects that were replaced or removed, have left. Tells how many blobs there were.
+///
+/// Run at start and every few minutes; it may run on several nodes at once. The bytes go first and the note after them, so that a
+/// crash in between only leaves a note.
+pub async fn sweep(app: &App) -> Result<u64> {
+    let now = app.clock.now();
+    let before = |age: Duration| now.plus_seconds(-i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+    app.blobs.sweep_staging(LONGEST_UPLOAD).await?;
+    let deadline = before(LONGEST_UPLOAD);
+    app.db.write(move |tx| async move { sql::expire_uploads(&tx, deadline).await }).await?;
+    let mut swept = 0;
+    loop {
+        let garbage = sql::list_garbage(&app.db.read().await?, before(GRACE), BATCH).await?;
+        if garbage.is_empty() {
+            return Ok(swept);
+        }
+        app.blobs.delete(garbage.iter().map(|(_, blob)| BlobId::from(*blob)).collect()).await?;
+        swept += garbage.len() as u64;
+        let forget = move |tx: crate::db::Tx| async move {
+            for (tenant, blob) in garbage {
+                sql::forget_garbage(&tx, tenant, blob).await?;
+            }
+            Ok(())
+        };
+        app.db.write(forget).await?;
+    }
+}
