@@ -33,6 +33,8 @@ use crate::{
         (name = "admin", description = "Tenants and their keys, for the operator"),
         (name = "server", description = "How the process is"),
     ),
+    // Answers that routes share name their bodies without bringing them along.
+    components(schemas(auth::AuthErrorBody)),
     modifiers(&SecuritySchemes)
 )]
 struct Frame;

@@ -44,6 +44,26 @@ fn the_document_is_current() {
 }
 
 #[test]
+fn every_reference_of_the_document_leads_somewhere() {
+    let document = serde_json::to_value(basalt::router::document()).unwrap();
+    let mut references = BTreeSet::new();
+    collect_references(&document, &mut references);
+    let dangling: Vec<_> = references.iter().filter(|name| document.pointer(name.trim_start_matches('#')).is_none()).collect();
+    assert!(dangling.is_empty(), "{dangling:?}");
+}
+
+fn collect_references(value: &serde_json::Value, into: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            into.extend(object.get("$ref").and_then(|name| name.as_str()).map(str::to_owned));
+            object.values().for_each(|value| collect_references(value, into));
+        }
+        serde_json::Value::Array(array) => array.iter().for_each(|value| collect_references(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
 fn every_key_of_a_tenants_table_begins_with_the_tenant() {
     let connection = sqlite();
     for (table, columns) in tables_of_sqlite(&connection) {
