@@ -64,7 +64,7 @@ impl App {
             .ok()
             .and_then(|url| url.host_str().map(str::to_ascii_lowercase))
             .ok_or_else(|| Error::invalid("public_url", format!("\"{public_url}\" has no host")))?;
-        let passwords = Passwords::new(PasswordSettings {
+        let passwords = Passwords::new(&PasswordSettings {
             memory_kib: config.auth.argon2_memory_kib,
             passes: config.auth.argon2_iterations,
             lanes: config.auth.argon2_parallelism,

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    ban::banned_until,
+    ban::Ban,
     caller::{UserReader, UserWriter},
     create_user::{NewPassword, NewUser, checked_role, create_user as make_user},
     email::Email,
@@ -77,7 +77,7 @@ pub(super) async fn create_user(
         (None, Some(hash)) => NewPassword::Hashed(checked_hash(hash)?),
         (None, None) => NewPassword::None,
     };
-    let banned_until = asked.ban_duration.map_or(Ok(None), |duration| banned_until(&duration, app.clock.now()))?;
+    let ban = given(asked.ban_duration).map(|duration| Ban::read(&duration, app.clock.now())).transpose()?;
     let new = NewUser {
         id: asked.id,
         email,
@@ -86,7 +86,7 @@ pub(super) async fn create_user(
         user_metadata: asked.user_metadata.unwrap_or_default(),
         app_metadata: asked.app_metadata.unwrap_or_default(),
         role: given(asked.role),
-        banned_until,
+        banned_until: ban.and_then(Ban::end),
     };
     make_user(&app, &tenant, new).await.map(Json)
 }
@@ -270,10 +270,9 @@ fn pattern(filter: &str) -> Option<String> {
 /// `<…?page=2&per_page=50>; rel="next", …`. Stock clients read the number after the first `=`: the page comes first.
 fn links(path: &str, query: &str, page: i64, per_page: i64, total: i64) -> String {
     let others = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| !matches!(&**name, "page" | "per_page" | "apikey"));
-    let others: String = others
-        .map(|(name, value)| format!("&{}", url::form_urlencoded::Serializer::new(String::new()).append_pair(&name, &value).finish()))
-        .collect();
-    let link = |page: i64, relation: &str| format!("<{path}?page={page}&per_page={per_page}{others}>; rel=\"{relation}\"");
+    let others = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(others).finish();
+    let divider = if others.is_empty() { "" } else { "&" };
+    let link = |page: i64, relation: &str| format!("<{path}?page={page}&per_page={per_page}{divider}{others}>; rel=\"{relation}\"");
     let last = (total + per_page - 1) / per_page;
     let next = (page < last).then(|| link(page + 1, "next"));
     next.into_iter().chain([link(last.max(1), "last")]).collect::<Vec<_>>().join(", ")
@@ -287,7 +286,7 @@ struct Change {
     user_metadata: Metadata,
     app_metadata: Metadata,
     role: Option<String>,
-    banned_until: Option<Option<Timestamp>>,
+    ban: Option<Ban>,
 }
 
 impl Change {
@@ -310,7 +309,7 @@ impl Change {
             user_metadata,
             app_metadata,
             role: given(asked.role).map(checked_role).transpose()?,
-            banned_until: asked.ban_duration.filter(|text| !text.is_empty()).map(|duration| banned_until(&duration, now)).transpose()?,
+            ban: given(asked.ban_duration).map(|duration| Ban::read(&duration, now)).transpose()?,
         })
     }
 }
@@ -332,7 +331,7 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Chan
     merge(&mut user.app_metadata, change.app_metadata);
     check_merged(&user)?;
     user.role = change.role.unwrap_or(user.role);
-    user.banned_until = change.banned_until.unwrap_or(user.banned_until);
+    user.banned_until = change.ban.map_or(user.banned_until, Ban::end);
     user.updated_at = now;
     sql::update_user(tx, tenant, &user).await?;
     let identities = sql::identities_of(tx, tenant, id).await?;

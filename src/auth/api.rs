@@ -32,6 +32,7 @@ pub(super) async fn get_auth_health() -> Json<AuthHealth> {
 
 /// What a tenant's sign-in offers.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the wire has them")]
 pub(super) struct AuthSettings {
     /// The ways to sign in.
     external: Providers,
@@ -55,7 +56,6 @@ macro_rules! providers {
     ($($name:ident)+) => {
         /// The ways to sign in, and whether each is offered.
         #[derive(Default, Serialize, ToSchema)]
-        #[expect(clippy::struct_excessive_bools, reason = "the wire has one truth value for each")]
         pub(super) struct Providers { $($name: bool),+ }
     };
 }

@@ -3,15 +3,32 @@
 use super::error::AuthError;
 use crate::db::Timestamp;
 
-/// Until when a ban of this duration holds; `none` lifts it.
-pub(super) fn banned_until(duration: &str, now: Timestamp) -> Result<Option<Timestamp>, AuthError> {
-    if duration == "none" {
-        return Ok(None);
+/// What becomes of a user's ban.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ban {
+    Lifted,
+    Until(Timestamp),
+}
+
+impl Ban {
+    /// Reads a duration from now on; `none` lifts a ban.
+    pub(super) fn read(duration: &str, now: Timestamp) -> Result<Self, AuthError> {
+        if duration == "none" {
+            return Ok(Self::Lifted);
+        }
+        let seconds = seconds(duration).ok_or_else(|| {
+            AuthError::validation(format!("invalid format for ban duration: \"{duration}\"; take \"none\" or a time such as \"24h\" or \"1h30m\""))
+        })?;
+        Ok(Self::Until(now.plus_seconds(seconds)))
     }
-    let seconds = seconds(duration).ok_or_else(|| {
-        AuthError::validation(format!("invalid format for ban duration: \"{duration}\"; take \"none\" or a time such as \"24h\" or \"1h30m\""))
-    })?;
-    Ok(Some(now.plus_seconds(seconds)))
+
+    /// Until when it holds.
+    pub(super) fn end(self) -> Option<Timestamp> {
+        match self {
+            Self::Lifted => None,
+            Self::Until(end) => Some(end),
+        }
+    }
 }
 
 /// Past this a moment has no four-digit year any more.

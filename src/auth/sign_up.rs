@@ -45,7 +45,6 @@ pub(super) struct SignUp {
 /// A session where addresses count as confirmed at once; else the user alone.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "it is made once and serialised")]
 pub(super) enum SignedUp {
     /// The user is signed in.
     Session(Session),

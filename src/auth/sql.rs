@@ -165,8 +165,8 @@ pub(super) async fn update_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
     Ok(())
 }
 
-/// Locks a user's row until the transaction ends, so that two changes of it follow one another. SQLite has one writer anyway, and no
-/// such words.
+/// Locks a user's row until the transaction ends, so that two changes of it follow one another. SQLite has one writer anyway, and
+/// no such words.
 pub(super) async fn lock_user(tx: &Tx, tenant: TenantId, id: Uuid) -> Result<Option<UserRow>> {
     let sql = tx.pick("SELECT id FROM users WHERE tenant_id = $1 AND id = $2", "SELECT id FROM users WHERE tenant_id = $1 AND id = $2 FOR UPDATE");
     let found: Option<(Uuid,)> = tx.query(sql).bind(tenant).bind(id).fetch_optional().await?;

@@ -6,6 +6,7 @@ mod openapi;
 mod serve;
 mod signing_key;
 mod tenant;
+mod user;
 
 use std::{
     io::{self, Write as _},
@@ -41,6 +42,8 @@ enum Command {
     Key(key::Key),
     /// Replace a tenant's signing key, or take one over from elsewhere
     SigningKey(signing_key::SigningKey),
+    /// Make users
+    User(user::User),
     /// Write the API's document, OpenAPI 3.1, to standard output
     Openapi,
 }
@@ -55,6 +58,7 @@ impl Command {
             Self::Tenant(tenant) => tenant.run(settings).await,
             Self::Key(key) => key.run(settings).await,
             Self::SigningKey(signing_key) => signing_key.run(settings).await,
+            Self::User(user) => user.run(settings).await,
             Self::Openapi => openapi::run(),
         }
     }

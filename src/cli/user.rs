@@ -1,17 +1,17 @@
-//! `basalt user`
+//! `basalt user`: who signs in.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::{Failure, SettingsFlags};
+use super::{Failure, SettingsFlags, say};
 use crate::{
     app::App,
     auth::{self, NewPassword, NewUser},
-    clock::Clock,
 };
 
+/// Makes users.
 #[derive(Args, Debug)]
 pub(super) struct User {
     #[command(subcommand)]
@@ -26,9 +26,9 @@ enum UserCommand {
 
 #[derive(Args, Debug)]
 struct Create {
-    /// The tenant the user belongs to [default: the default tenant]
-    #[arg(long, value_name = "REF")]
-    tenant: Option<String>,
+    /// The tenant
+    #[arg(long, value_name = "REF", default_value = "default")]
+    tenant: String,
     /// The mail address
     #[arg(long)]
     email: String,
@@ -43,7 +43,7 @@ struct Create {
 impl User {
     pub(super) async fn run(self, settings: SettingsFlags) -> Result<(), Failure> {
         let UserCommand::Create(create) = self.command;
-        let app = App::open(settings.load()?, Clock::System).await?;
+        let app = settings.open().await?;
         let outcome = create.run(&app).await;
         app.close().await;
         outcome
@@ -52,7 +52,7 @@ impl User {
 
 impl Create {
     async fn run(self, app: &App) -> Result<(), Failure> {
-        let tenant = app.tenants.active(self.tenant.as_deref().unwrap_or(&app.config.default_tenant)).await?;
+        let tenant = app.tenants.active(&self.tenant).await?;
         let password = match self.password {
             Some(password) => password,
             None => first_line(io::stdin().lock())?,
@@ -65,8 +65,7 @@ impl Create {
         let new = NewUser { email: self.email, password: NewPassword::Plain(password), email_confirm: true, app_metadata, ..NewUser::default() };
         let user = auth::create_user(app, &tenant, new).await?;
         let roles = user.app_metadata.get("roles").map_or_else(String::new, |roles| format!(", roles {}", words(roles)));
-        writeln!(io::stdout(), "made user {} ({}) in tenant {}{roles}", user.email, user.id, tenant.reference)?;
-        Ok(())
+        say!("Made user {} ({}) in tenant {}{roles}", user.email, user.id, tenant.reference)
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Verified {
 
 impl Passwords {
     /// A pool that starts its threads when the first password comes.
-    pub fn new(settings: PasswordSettings) -> Result<Self> {
+    pub fn new(settings: &PasswordSettings) -> Result<Self> {
         let params = Params::new(settings.memory_kib, settings.passes, settings.lanes, None)
             .map_err(|error| Error::invalid("passwords", format!("these costs of Argon2 can't be used: {error}")))?;
         let most = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)).max(1);
@@ -304,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_whole_password_is_verified_in_one_normal_form() {
-        let passwords = Passwords::new(cheap()).unwrap();
+        let passwords = Passwords::new(&cheap()).unwrap();
         let long = format!("{}\u{e9}", "x".repeat(100));
         let phc = passwords.hash(&long).await.unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{phc}");
@@ -316,22 +316,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_of_other_costs_is_to_be_made_again() {
-        let old = Passwords::new(cheap()).unwrap().hash("correct horse").await.unwrap();
-        let passwords = Passwords::new(PasswordSettings { passes: 2, ..cheap() }).unwrap();
+        let old = Passwords::new(&cheap()).unwrap().hash("correct horse").await.unwrap();
+        let passwords = Passwords::new(&PasswordSettings { passes: 2, ..cheap() }).unwrap();
         assert_eq!(passwords.verify("correct horse", Some(&old)).await.unwrap(), Verified { ok: true, needs_rehash: true });
         assert_eq!(passwords.verify("wrong horse", Some(&old)).await.unwrap(), Verified { ok: false, needs_rehash: false });
     }
 
     #[tokio::test]
     async fn a_stored_hash_can_not_ask_for_all_the_memory() {
-        let passwords = Passwords::new(cheap()).unwrap();
+        let passwords = Passwords::new(&cheap()).unwrap();
         let greedy = "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         assert!(passwords.verify("x", Some(greedy)).await.is_err());
     }
 
     #[tokio::test]
     async fn what_does_not_fit_in_the_queue_is_refused_at_once() {
-        let passwords = Passwords::new(PasswordSettings { memory_kib: 19 * 1024, queue: 1, ..cheap() }).unwrap();
+        let passwords = Passwords::new(&PasswordSettings { memory_kib: 19 * 1024, queue: 1, ..cheap() }).unwrap();
         let all = (0..8).map(|_| {
             let passwords = passwords.clone();
             async move { passwords.hash("correct horse").await }

@@ -32,7 +32,7 @@ async fn unknown_user_and_wrong_password_are_one_answer() {
 async fn a_sign_in_is_noted_and_makes_a_session_of_its_own() {
     let app = TestApp::new().await;
     let user = app.user("ada@example.com", &[]).await;
-    app.app.clock.advance(Duration::from_secs(60));
+    app.app.clock.advance(Duration::from_mins(1));
     let session = sign_in(&app, "ADA@Example.com").await;
     assert_eq!(session["user"]["last_sign_in_at"], app.app.clock.now().to_string());
     assert_ne!(session["refresh_token"], user.session["refresh_token"]);
@@ -86,7 +86,7 @@ async fn what_is_no_grant_is_refused() {
 async fn a_hash_of_other_costs_is_renewed_at_sign_in() {
     let app = TestApp::new().await;
     // "correct horse battery", hashed with other costs than those of today.
-    let other = basalt::crypto::Passwords::new(basalt::crypto::PasswordSettings { memory_kib: 32, passes: 3, ..Default::default() }).unwrap();
+    let other = basalt::crypto::Passwords::new(&basalt::crypto::PasswordSettings { memory_kib: 32, passes: 3, ..Default::default() }).unwrap();
     let hash = other.hash("correct horse battery").await.unwrap();
     let asked = json!({ "email": "ada@example.com", "password_hash": hash, "email_confirm": true });
     let reply = app.service().post("/auth/v1/admin/users", asked).await;
