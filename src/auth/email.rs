@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::error::AuthError;
 
 /// A mail address in lower case.
@@ -28,10 +30,11 @@ impl FromStr for Email {
         if text.is_empty() {
             return Err(AuthError::validation("An email address is required"));
         }
-        if !is_address(text) {
+        let text = text.nfc().collect::<String>().to_lowercase();
+        if !is_address(&text) {
             return Err(AuthError::validation("Unable to validate email address: invalid format"));
         }
-        Ok(Self(text.to_lowercase()))
+        Ok(Self(text))
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_spelling_is_final(text in "[a-zA-Z0-9.+À-ž]{1,20}@[a-zA-Z0-9À-ž]{1,20}\\.[a-z]{2}") {
+        fn the_spelling_is_final(text in "[a-zA-Z0-9.+À-ž\\u{300}\\u{307}ΆΣς]{1,20}@[a-zA-Z0-9À-žİ]{1,20}\\.[a-z]{2}") {
             if let Ok(email) = text.parse::<Email>() {
                 prop_assert_eq!(email.as_str().parse::<Email>().unwrap(), email);
             }
