@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, Method},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -53,6 +53,7 @@ const SCOPE: &str = "download";
 pub(super) struct SignRequest {
     /// Seconds.
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "number_or_its_text")]
     expires_in: i64,
 }
 
@@ -79,6 +80,20 @@ pub(super) async fn sign_object(
     let (bucket, object) = find(&app, &caller, &path, true).await?;
     let signed_url = sign(&app, &caller, &bucket.id, &object, expires)?;
     Ok(Json(SignedUrl { signed_url }))
+}
+
+/// supabase-py writes the number as a text, and the servers it knows take it.
+fn number_or_its_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a whole number")]
+    enum Seconds {
+        Number(i64),
+        Text(String),
+    }
+    match Seconds::deserialize(deserializer)? {
+        Seconds::Number(seconds) => Ok(seconds),
+        Seconds::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
 }
 
 fn expiry(app: &App, seconds: i64) -> Result<Timestamp, StorageError> {
@@ -111,6 +126,7 @@ fn sign(app: &App, caller: &Caller, bucket: &str, object: &Object, expires: Time
 pub(super) struct SignManyRequest {
     /// Seconds.
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "number_or_its_text")]
     expires_in: i64,
     /// Keys, 1,000 at the most.
     paths: Vec<String>,

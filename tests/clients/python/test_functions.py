@@ -59,74 +59,78 @@ def read(url, key, path):
     return httpx.get(f"{url}{path}", headers={"apikey": key})
 
 
+@pytest.fixture(scope="module")
+def search_key():
+    return needed("TEST_SEARCH_KEY")
+
+
+@pytest.fixture(scope="module")
+def payroll_key():
+    return needed("TEST_PAYROLL_KEY")
+
+
+@pytest.fixture(scope="module")
+def people(service):
+    mark = unique("s")
+    departments = service.table("departments").insert([{"code": f"{mark}{n}", "name": f"{mark} {name}"} for n, name in ((1, "Sales, North"), (2, "Care"))]).execute().data
+    rows = [
+        {
+            "employee_number": f"{mark}-{number}",
+            "given_name": given,
+            "family_name": f"{family}{mark}",
+            "display_name": f"{given} {family}{mark}",
+            "status": "active",
+            "hired_on": "2000-01-01",
+            "department_id": departments[department]["id"],
+        }
+        for number, given, family, department in ((1, "José", "Dvořák", 0), (2, "Josef", "Dvorak", 1))
+    ]
+    service.table("employees").insert(rows).execute()
+    return mark
+
+
+@pytest.fixture(scope="module")
+def bucket(service):
+    if "slips" not in [bucket.id for bucket in service.storage.list_buckets()]:
+        service.storage.create_bucket("slips", options={"public": False})
+    return "slips"
+
+
 class TestEmployeeSearch:
-    @pytest.fixture(scope="class")
-    def key(self):
-        return needed("TEST_SEARCH_KEY")
-
-    @pytest.fixture(scope="class")
-    def people(self, service):
-        mark = unique("s")
-        departments = service.table("departments").insert([{"code": f"{mark}{n}", "name": f"{mark} {name}"} for n, name in ((1, "Sales, North"), (2, "Care"))]).execute().data
-        rows = [
-            {
-                "employee_number": f"{mark}-{number}",
-                "given_name": given,
-                "family_name": f"{family}{mark}",
-                "display_name": f"{given} {family}{mark}",
-                "status": "active",
-                "hired_on": "2000-01-01",
-                "department_id": departments[department]["id"],
-            }
-            for number, given, family, department in ((1, "José", "Dvořák", 0), (2, "Josef", "Dvorak", 1))
-        ]
-        service.table("employees").insert(rows).execute()
-        return mark
-
     def numbers(self, answer):
         return [row["employee_number"] for row in answer["employees"]]
 
-    def test_finds_people_by_name_whatever_its_accents(self, invoke, key, people):
-        answer = invoke("employee_search", key, q=f"dvorak{people}")
+    def test_finds_people_by_name_whatever_its_accents(self, invoke, search_key, people):
+        answer = invoke("employee_search", search_key, q=f"dvorak{people}")
         assert sorted(self.numbers(answer)) == [f"{people}-1", f"{people}-2"]
         assert set(answer["employees"][0]) == {"id", "employee_number", "display_name", "work_email", "job_title", "department"}
 
-    def test_narrows_to_a_department_by_code_or_name(self, invoke, key, people):
+    def test_narrows_to_a_department_by_code_or_name(self, invoke, search_key, people):
         for department in (f"{people}1", f"{people} SALES, north"):
-            assert self.numbers(invoke("employee_search", key, q=f"dvorak{people}", department=department)) == [f"{people}-1"]
-        assert invoke("employee_search", key, q=f"dvorak{people}", department="nowhere") == {"employees": []}
+            assert self.numbers(invoke("employee_search", search_key, q=f"dvorak{people}", department=department)) == [f"{people}-1"]
+        assert invoke("employee_search", search_key, q=f"dvorak{people}", department="nowhere") == {"employees": []}
 
-    def test_limits_what_it_finds(self, invoke, key, people):
-        assert len(invoke("employee_search", key, q=f"dvorak{people}", limit=1)["employees"]) == 1
+    def test_limits_what_it_finds(self, invoke, search_key, people):
+        assert len(invoke("employee_search", search_key, q=f"dvorak{people}", limit=1)["employees"]) == 1
 
     @pytest.mark.parametrize("args", [{}, {"q": " "}, {"q": "a", "limit": 0}, {"q": "a", "limit": "ten"}, {"q": "a", "department": "a*"}, {"q": 7}])
-    def test_refuses_bad_arguments(self, invoke, key, args):
-        assert invoke("employee_search", key, **args)["error"]["status"] == 400
+    def test_refuses_bad_arguments(self, invoke, search_key, args):
+        assert invoke("employee_search", search_key, **args)["error"]["status"] == 400
 
     def test_reports_what_basalt_refuses(self, invoke):
         assert invoke("employee_search", "sb_secret_wrong", q="a")["error"]["status"] == 401
 
-    def test_reports_that_basalt_is_away(self, invoke, key):
-        assert invoke("employee_search", key, q="a", basalt_url="http://127.0.0.1:1")["error"]["code"] == "unreachable"
+    def test_reports_that_basalt_is_away(self, invoke, search_key):
+        assert invoke("employee_search", search_key, q="a", basalt_url="http://127.0.0.1:1")["error"]["code"] == "unreachable"
 
-    def test_its_key_sees_no_pay(self, url, key):
+    def test_its_key_sees_no_pay(self, url, search_key):
         for path in ("compensations", "payslips", "payroll_runs", "employees?select=id,compensations(base_minor)"):
-            answer = read(url, key, f"/rest/v1/{path}")
+            answer = read(url, search_key, f"/rest/v1/{path}")
             assert answer.status_code in (401, 403), f"{path}: {answer.status_code} {answer.text}"
             assert answer.json()["code"] == "42501"
 
 
 class TestPayroll:
-    @pytest.fixture(scope="class")
-    def key(self):
-        return needed("TEST_PAYROLL_KEY")
-
-    @pytest.fixture(scope="class", autouse=True)
-    def bucket(self, service):
-        if "slips" not in [bucket.id for bucket in service.storage.list_buckets()]:
-            service.storage.create_bucket("slips", options={"public": False})
-        return "slips"
-
     @pytest.fixture
     def month(self, service):
         """A month in which only these people are paid: the period, and what each is due."""
@@ -173,31 +177,31 @@ class TestPayroll:
         runs = service.table("payroll_runs").select("id,status,totals").eq("idempotency_key", f"payroll-{period}").execute().data
         assert runs == [{"id": answer["run_id"], "status": "calculated", "totals": {"slips": len(due), "total_minor": sum(due.values())}}]
 
-    def test_pays_everybody_once_however_often_it_runs(self, invoke, key, service, bucket, month):
+    def test_pays_everybody_once_however_often_it_runs(self, invoke, payroll_key, service, bucket, month):
         period, due = month
-        first = invoke("payroll", key, period=period, batch=3)
+        first = invoke("payroll", payroll_key, period=period, batch=3)
         self.check(service, bucket, first, period, due)
-        assert invoke("payroll", key, period=period) == first
+        assert invoke("payroll", payroll_key, period=period) == first
         self.check(service, bucket, first, period, due)
 
     @pytest.mark.parametrize("slips", [1, 5, 10])
-    def test_goes_on_where_it_was_killed(self, invoke, key, service, bucket, month, slips):
+    def test_goes_on_where_it_was_killed(self, invoke, payroll_key, service, bucket, month, slips):
         period, due = month
         with pytest.raises(Died):
-            invoke("payroll", key, period=period, batch=4, stop_after=slips)
+            invoke("payroll", payroll_key, period=period, batch=4, stop_after=slips)
         assert service.table("payroll_runs").select("status").eq("idempotency_key", f"payroll-{period}").single().execute().data == {"status": "calculating"}
-        self.check(service, bucket, invoke("payroll", key, period=period, batch=4), period, due)
+        self.check(service, bucket, invoke("payroll", payroll_key, period=period, batch=4), period, due)
 
-    def test_two_at_once_are_as_good_as_one(self, invoke, key, service, bucket, month):
+    def test_two_at_once_are_as_good_as_one(self, invoke, payroll_key, service, bucket, month):
         period, due = month
         with ThreadPoolExecutor() as pool:
-            answers = list(pool.map(lambda batch: invoke("payroll", key, period=period, batch=batch), (2, 5, 3)))
+            answers = list(pool.map(lambda batch: invoke("payroll", payroll_key, period=period, batch=batch), (2, 5, 3)))
         assert answers[0] == answers[1] == answers[2]
         self.check(service, bucket, answers[0], period, due)
 
-    def test_an_employee_opens_its_own_slip_and_no_other(self, invoke, key, service, bucket, month, signed_in):
+    def test_an_employee_opens_its_own_slip_and_no_other(self, invoke, payroll_key, service, bucket, month, signed_in):
         period, due = month
-        answer = invoke("payroll", key, period=period)
+        answer = invoke("payroll", payroll_key, period=period)
         me, other = list(due)[:2]
         app, user = signed_in()
         service.table("employees").update({"user_id": user.id}).eq("id", me).execute()
@@ -219,16 +223,16 @@ class TestPayroll:
                 assert getattr(refusal, "code", None) == "42501", refusal
 
     @pytest.mark.parametrize("args", [{}, {"period": "2000-13"}, {"period": "2000-1"}, {"period": "2000-01", "batch": 0}, {"period": "2000-01", "currency": ""}])
-    def test_refuses_bad_arguments(self, invoke, key, args):
-        assert invoke("payroll", key, **args)["error"]["status"] == 400
+    def test_refuses_bad_arguments(self, invoke, payroll_key, args):
+        assert invoke("payroll", payroll_key, **args)["error"]["status"] == 400
 
     def test_needs_all_of_its_scopes(self, invoke, month):
         period, _ = month
         assert invoke("payroll", needed("TEST_SEARCH_KEY"), period=period)["error"]["status"] == 403
 
     @pytest.mark.skipif(not os.environ.get("TEST_COMPANY"), reason="set TEST_COMPANY when examples/company is imported and nobody else is")
-    def test_pays_the_example_company(self, invoke, key, service):
-        answer = invoke("payroll", key, period="2000-01", batch=500)
+    def test_pays_the_example_company(self, invoke, payroll_key, service, bucket):
+        answer = invoke("payroll", payroll_key, period="2000-01", batch=500)
         assert (answer["slips"], answer["total_minor"]) == (865, 479_046_912)
         counted = service.table("payslips").select("id", count=CountMethod.exact).eq("run_id", answer["run_id"]).limit(1).execute()
         assert counted.count == 865
