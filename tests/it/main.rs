@@ -4,5 +4,6 @@ mod auth;
 mod house;
 mod server;
 mod storage;
+mod story;
 mod support;
 mod tenants;

@@ -11,17 +11,17 @@ use serde_json::Value;
 
 /// A caller with its headers.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     front: Front,
     headers: HeaderMap,
 }
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Client {
@@ -31,54 +31,54 @@ impl Client {
 
     /// The same caller with a header more, or another value of it.
     #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.insert(HeaderName::from_str(name).unwrap(), HeaderValue::from_str(value).unwrap());
         self
     }
 
     /// The same caller with this API key.
     #[must_use]
-    pub fn key(self, key: &str) -> Self {
+    pub(crate) fn key(self, key: &str) -> Self {
         self.header("apikey", key)
     }
 
     /// The same caller with this access token.
     #[must_use]
-    pub fn bearer(self, token: &str) -> Self {
+    pub(crate) fn bearer(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, Body::empty()).await
     }
 
-    pub async fn head(&self, path: &str) -> Reply {
+    pub(crate) async fn head(&self, path: &str) -> Reply {
         self.send(Method::HEAD, path, Body::empty()).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
         self.json(Method::POST, path, &body).await
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Reply {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Reply {
         self.json(Method::PUT, path, &body).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Reply {
         self.json(Method::PATCH, path, &body).await
     }
 
-    pub async fn delete(&self, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send(Method::DELETE, path, Body::empty()).await
     }
 
     /// A request with a JSON body.
-    pub async fn json(&self, method: Method, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn json(&self, method: Method, path: &str, body: &Value) -> Reply {
         self.clone().header("content-type", "application/json").send(method, path, Body::from(body.to_string())).await
     }
 
     /// Any request.
-    pub async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Reply {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Reply {
         let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1").body(body.into()).unwrap();
         request.headers_mut().extend(self.headers.clone());
         let (parts, body) = self.front.answer(request).await.into_parts();
@@ -88,17 +88,17 @@ impl Client {
 
 impl Reply {
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     /// The body as text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// A header, or nothing.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }

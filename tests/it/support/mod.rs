@@ -20,50 +20,47 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-pub use self::client::{Client, Reply};
+pub(crate) use self::client::{Client, Reply};
 
 /// The tenant that [`TestApp::new`] makes, besides `other`.
-pub const TENANT: &str = "default";
+pub(crate) const TENANT: &str = "default";
 
 /// A whole Basalt of its own.
-pub struct TestApp {
-    pub app: App,
+pub(crate) struct TestApp {
+    pub(crate) app: App,
     front: Front,
-    pub default: TestTenant,
-    pub other: TestTenant,
+    pub(crate) default: TestTenant,
+    pub(crate) other: TestTenant,
     operator_key: String,
     _directory: TempDir,
 }
 
 /// A tenant and its keys.
-pub struct TestTenant {
-    pub reference: &'static str,
-    pub publishable_key: String,
-    pub secret_key: String,
+pub(crate) struct TestTenant {
+    pub(crate) publishable_key: String,
+    pub(crate) secret_key: String,
 }
 
 impl TestApp {
     /// Two tenants, `default` and `other`, and nobody in them.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
     /// The same, with settings changed.
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = config(directory.path().join("data"), database_url().await);
         change(&mut config);
         let app = App::open(config, Clock::manual()).await.unwrap();
         let first = tenants::first_start(&app).await.unwrap().expect("the database is new");
         let default = TestTenant {
-            reference: TENANT,
             publishable_key: first.publishable_key.reveal().to_owned(),
             secret_key: first.secret_key.reveal().to_owned(),
         };
         let reference = "other".parse().unwrap();
         tenants::create_tenant(&app, &reference, "Other", None, TenantSettings::default()).await.unwrap();
         let other = TestTenant {
-            reference: "other",
             publishable_key: make_key(&app, "other", KeyKind::Publishable, "").await,
             secret_key: make_key(&app, "other", KeyKind::Secret, "").await,
         };
@@ -72,42 +69,42 @@ impl TestApp {
     }
 
     /// A caller with no key at all.
-    pub fn nobody(&self) -> Client {
+    pub(crate) fn nobody(&self) -> Client {
         Client::new(self.front.clone())
     }
 
     /// A caller with the publishable key.
-    pub fn anonymous(&self) -> Client {
+    pub(crate) fn anonymous(&self) -> Client {
         self.nobody().key(&self.default.publishable_key)
     }
 
     /// A caller with the secret key.
-    pub fn service(&self) -> Client {
+    pub(crate) fn service(&self) -> Client {
         self.nobody().key(&self.default.secret_key)
     }
 
     /// The operator.
-    pub fn operator(&self) -> Client {
+    pub(crate) fn operator(&self) -> Client {
         self.nobody().header("authorization", &format!("Bearer {}", self.operator_key))
     }
 
     /// A function with a key of these scopes.
-    pub async fn function(&self, scopes: &str) -> Client {
+    pub(crate) async fn function(&self, scopes: &str) -> Client {
         self.nobody().key(&make_key(&self.app, TENANT, KeyKind::Secret, scopes).await)
     }
 
     /// The secret key of the other tenant.
-    pub fn other_service(&self) -> Client {
+    pub(crate) fn other_service(&self) -> Client {
         self.nobody().key(&self.other.secret_key)
     }
 
     /// A user of the default tenant who just signed up, with these roles.
-    pub async fn user(&self, email: &str, roles: &[&str]) -> TestUser {
+    pub(crate) async fn user(&self, email: &str, roles: &[&str]) -> TestUser {
         self.user_of(&self.default, email, roles).await
     }
 
     /// A user of a tenant who just signed up, with these roles.
-    pub async fn user_of(&self, tenant: &TestTenant, email: &str, roles: &[&str]) -> TestUser {
+    pub(crate) async fn user_of(&self, tenant: &TestTenant, email: &str, roles: &[&str]) -> TestUser {
         let anonymous = self.nobody().key(&tenant.publishable_key);
         let reply = anonymous.post("/auth/v1/signup", json!({ "email": email, "password": PASSWORD })).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
@@ -124,13 +121,13 @@ impl TestApp {
 }
 
 /// The password of every test user.
-pub const PASSWORD: &str = "a long enough password";
+pub(crate) const PASSWORD: &str = "a long enough password";
 
 /// A user who is signed in.
-pub struct TestUser {
-    pub id: String,
-    pub client: Client,
-    pub session: serde_json::Value,
+pub(crate) struct TestUser {
+    pub(crate) id: String,
+    pub(crate) client: Client,
+    pub(crate) session: serde_json::Value,
 }
 
 async fn make_key(app: &App, tenant: &str, kind: KeyKind, scopes: &str) -> String {
@@ -150,7 +147,7 @@ fn config(data_dir: PathBuf, database_url: Option<String>) -> Config {
 }
 
 /// A PostgreSQL database of the test's own, copied from a migrated one; `None` is SQLite.
-async fn database_url() -> Option<String> {
+pub(crate) async fn database_url() -> Option<String> {
     static TEMPLATE: OnceCell<()> = OnceCell::const_new();
     let server = std::env::var("TEST_DATABASE_URL").ok()?;
     TEMPLATE.get_or_init(|| make_template(&server)).await;
