@@ -53,7 +53,7 @@ pub(super) fn sqlite(connection: &mut rusqlite::Connection) -> Result<()> {
 
 pub(super) async fn postgres(connection: &mut PgConnection) -> Result<()> {
     // The lock and what it guards end together with the transaction, whatever happens to this process.
-    connection.execute("BEGIN").await.map_err(translate)?;
+    connection.execute("BEGIN READ WRITE").await.map_err(translate)?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK_KEY).execute(&mut *connection).await.map_err(translate)?;
     let result = apply_postgres(connection).await;
     connection.execute(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await.map_err(translate)?;

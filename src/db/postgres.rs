@@ -3,6 +3,8 @@
 //! Transactions are begun and ended here by plain statements, never by `sqlx::Acquire::begin`: a cancelled `begin()` leaves an open
 //! transaction on the pooled connection (sqlx up to 0.9.0), and later writes are acknowledged and lost. A connection whose transaction
 //! did not end is closed instead of going back.
+//!
+//! Outside of [`Postgres::write`] every connection is read-only, as those of SQLite are.
 
 use std::{future::Future, str::FromStr, sync::Arc, time::Duration};
 
@@ -30,7 +32,12 @@ impl Postgres {
             .map_err(|error| Error::invalid("database_url", error.to_string()))?
             .application_name("basalt")
             .statement_cache_capacity(256)
-            .options([("TimeZone", "UTC"), ("statement_timeout", &millis), ("idle_in_transaction_session_timeout", "30000")]);
+            .options([
+                ("TimeZone", "UTC"),
+                ("default_transaction_read_only", "on"),
+                ("statement_timeout", &millis),
+                ("idle_in_transaction_session_timeout", "30000"),
+            ]);
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
@@ -93,14 +100,14 @@ impl Drop for Slot {
 impl PgConn {
     pub(super) async fn execute(&self, sql: &str, values: &[Value]) -> Result<u64> {
         let mut slot = self.slot.lock().await;
-        let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
+        let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(sql, values)?);
         let done = self.within(query.execute(slot.connection()?)).await?;
         Ok(done.rows_affected())
     }
 
     pub(super) async fn fetch(&self, sql: &str, values: &[Value], most: usize) -> Result<Vec<PgRow>> {
         let mut slot = self.slot.lock().await;
-        let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
+        let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(sql, values)?);
         let rows = query.fetch(slot.connection()?);
         self.within(rows.take(most).try_collect()).await
     }
@@ -108,7 +115,7 @@ impl PgConn {
     async fn begin(&self) -> Result<()> {
         let mut slot = self.slot.lock().await;
         slot.in_transaction = true;
-        self.within(slot.connection()?.execute("BEGIN")).await?;
+        self.within(slot.connection()?.execute("BEGIN READ WRITE")).await?;
         Ok(())
     }
 
@@ -132,7 +139,12 @@ impl Slot {
     }
 }
 
-fn arguments(values: &[Value]) -> Result<PgArguments> {
+/// The values in PostgreSQL's form; too many for the statement are refused, as SQLite's side does. (Too few are refused by the server.)
+fn arguments(sql: &str, values: &[Value]) -> Result<PgArguments> {
+    let last = format!("${}", values.len());
+    if !values.is_empty() && !sql.contains(&last) {
+        return Err(Error::internal(format!("a statement was given {} values and has no {last}", values.len())));
+    }
     let mut arguments = PgArguments::default();
     for value in values {
         value.add_to(&mut arguments)?;

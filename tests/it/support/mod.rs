@@ -54,10 +54,7 @@ impl TestApp {
         change(&mut config);
         let app = App::open(config, Clock::manual()).await.unwrap();
         let first = tenants::first_start(&app).await.unwrap().expect("the database is new");
-        let default = TestTenant {
-            publishable_key: first.publishable_key.reveal().to_owned(),
-            secret_key: first.secret_key.reveal().to_owned(),
-        };
+        let default = TestTenant { publishable_key: first.publishable_key.reveal().to_owned(), secret_key: first.secret_key.reveal().to_owned() };
         let reference = "other".parse().unwrap();
         tenants::create_tenant(&app, &reference, "Other", None, TenantSettings::default()).await.unwrap();
         let other = TestTenant {
