@@ -15,6 +15,7 @@ pub mod error;
 pub mod health;
 pub mod http;
 pub mod logging;
+pub mod records;
 pub mod router;
 pub mod server;
 pub mod storage;

@@ -19,7 +19,7 @@ use crate::{
     app::App,
     auth, health,
     http::{Surface, SurfaceError},
-    storage, tenants,
+    records, storage, tenants,
 };
 
 /// What the document says besides the routes.
@@ -58,6 +58,7 @@ pub fn routes() -> (Router<App>, Document) {
     let (router, mut document) = OpenApiRouter::with_openapi(Frame::openapi())
         .merge(tenants::router())
         .merge(auth::router())
+        .merge(records::router())
         .merge(storage::router())
         .merge(health::router())
         .routes(routes!(get_document))

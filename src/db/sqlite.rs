@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, functions::FunctionFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Conn, Engine, Settings, Tx, busy, migrate, value::Value};
@@ -253,7 +253,17 @@ fn connect(path: &Path) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(256);
     connection.busy_timeout(Duration::from_secs(5)).map_err(Error::internal)?;
     connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;").map_err(Error::internal)?;
+    add_fold(&connection).map_err(Error::internal)?;
     Ok(connection)
+}
+
+/// `fold(text)`: lower case for all of Unicode, where SQLite's own `lower` and `LIKE` know only ASCII.
+fn add_fold(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("fold", 1, flags, |context| match context.get_raw(0) {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        value => Ok(Some(value.as_str()?.to_lowercase())),
+    })
 }
 
 /// Where a connection goes when it is dropped.

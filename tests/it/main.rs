@@ -3,6 +3,7 @@
 mod auth;
 mod database;
 mod house;
+mod records;
 mod server;
 mod storage;
 mod support;

@@ -1,0 +1,258 @@
+//! What the document says of records: a typed path for every table, drawn from the catalog, so that a generated client gets typed rows.
+
+use axum::routing::MethodRouter;
+use serde_json::{Map, Value as Json, json};
+use utoipa::openapi::{PathItem, RefOr, Schema, path::Paths};
+use utoipa_axum::router::UtoipaMethodRouter;
+
+use super::catalog::{Column, Default, Table};
+use crate::{app::App, db::Type};
+
+/// A table's path with all its methods.
+pub(super) fn routes(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let item = json!({
+        "get": read_operation(table, &format!("list_{}", table.name), &format!("{}.", table.about), Vec::new()),
+        "head": operation(table, &format!("count_{}", table.name), "The headers that GET would have: with `Prefer: count=exact`, how many rows there are.", filters(table), json!({ "200": { "description": "No body" }, "206": { "description": "No body; there are more rows" } })),
+        "post": post(table),
+        "patch": patch(table),
+        "delete": operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200)),
+    });
+    let schemas = vec![(row_name(table), row_schema(table)), (change_name(table), change_schema(table)), ("RestError".to_owned(), error_schema())];
+    (schemas.into_iter().map(|(name, schema)| (name, into_schema(schema))).collect(), paths(&format!("/rest/v1/{}", table.name), item), router)
+}
+
+/// The path of a table's search.
+pub(super) fn search_route(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let q = parameter(
+        "q",
+        "What to look for: a name or its beginning, a number, an address; Chinese names also by pinyin or initials",
+        true,
+        json!({ "type": "string" }),
+    );
+    let about = "Searches by name. The best come first: the number or address itself, the whole name, its beginning, its words, its initials.";
+    let item = json!({ "get": read_operation(table, &format!("search_{}", table.name), about, vec![q]) });
+    (Vec::new(), paths(&format!("/rest/v1/{}/_search", table.name), item), router)
+}
+
+fn paths(path: &str, item: Json) -> Paths {
+    let item: PathItem = serde_json::from_value(item).expect("the text is written here and its form is tested");
+    let mut paths = Paths::new();
+    paths.paths.insert(path.to_owned(), item);
+    paths
+}
+
+fn into_schema(schema: Json) -> RefOr<Schema> {
+    serde_json::from_value(schema).expect("the text is written here and its form is tested")
+}
+
+/// `job_assignments` is `JobAssignment`: what one row is called.
+fn row_name(table: &Table) -> String {
+    let singular = table.name.strip_suffix('s').unwrap_or(&table.name);
+    singular.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
+fn change_name(table: &Table) -> String {
+    row_name(table) + "Change"
+}
+
+fn reference(name: &str) -> Json {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// No member is required, because `select` and the caller's rights choose them.
+fn row_schema(table: &Table) -> Json {
+    let members: Map<String, Json> = table.columns.iter().map(|column| (column.name.clone(), member(column))).collect();
+    json!({ "type": "object", "description": format!("{}. Which members there are is chosen by `select` and by what the caller may read.", table.about), "properties": members })
+}
+
+fn change_schema(table: &Table) -> Json {
+    let columns = table.columns.iter().filter(|column| !column.kept_by_server());
+    let members: Map<String, Json> = columns.map(|column| (column.name.clone(), member(column))).collect();
+    json!({ "type": "object", "description": format!("{}: what a caller may write.", table.about), "properties": members })
+}
+
+fn member(column: &Column) -> Json {
+    let (kind, format) = match column.kind {
+        Type::Bool => (Some("boolean"), None),
+        Type::I64 => (Some("integer"), Some("int64")),
+        Type::F64 => (Some("number"), Some("double")),
+        Type::Text | Type::Bytes => (Some("string"), None),
+        Type::Uuid => (Some("string"), Some("uuid")),
+        Type::Timestamp => (Some("string"), Some("date-time")),
+        Type::Date => (Some("string"), Some("date")),
+        Type::Json => (None, None),
+    };
+    let mut schema = Map::new();
+    let kind = match kind {
+        Some(kind) if column.nullable => json!([kind, "null"]),
+        Some(kind) => json!(kind),
+        None => json!(ANY),
+    };
+    schema.insert("type".into(), kind);
+    schema.insert("description".into(), json!(column.about));
+    if let Some(format) = format {
+        schema.insert("format".into(), json!(format));
+    }
+    if !column.words.is_empty() {
+        schema.insert("enum".into(), json!(column.words));
+    }
+    if let Some(default) = default(column) {
+        schema.insert("default".into(), default);
+    }
+    Json::Object(schema)
+}
+
+fn default(column: &Column) -> Option<Json> {
+    match column.default {
+        Default::Text(text) => Some(json!(text)),
+        Default::Number(number) => Some(json!(number)),
+        Default::Truth(truth) => Some(json!(truth)),
+        _ => None,
+    }
+}
+
+/// Any JSON: utoipa can't read a schema without a type.
+const ANY: [&str; 6] = ["object", "array", "string", "number", "boolean", "null"];
+
+fn error_schema() -> Json {
+    json!({
+        "type": "object",
+        "description": "What went wrong, in PostgREST's form.",
+        "required": ["code", "message"],
+        "properties": {
+            "code": { "type": "string", "description": "PGRST… or an SQLSTATE" },
+            "message": { "type": "string" },
+            "details": { "type": ["string", "array", "null"], "description": "More of it: text, or a list where several relations could be meant" },
+            "hint": { "type": ["string", "null"] }
+        }
+    })
+}
+
+fn parameter(name: &str, about: &str, required: bool, schema: Json) -> Json {
+    json!({ "name": name, "in": "query", "description": about, "required": required, "schema": schema })
+}
+
+fn text_parameter(name: &str, about: &str) -> Json {
+    parameter(name, about, false, json!({ "type": "string" }))
+}
+
+/// A parameter for every column.
+fn filters(table: &Table) -> Vec<Json> {
+    let of_column = |column: &std::sync::Arc<Column>| {
+        text_parameter(&column.name, &format!("Filter: `{}=eq.value`, also neq, gt, gte, lt, lte, like, ilike, in, is, not.…", column.name))
+    };
+    let mut filters: Vec<Json> = table.columns.iter().map(of_column).collect();
+    if table.searchable {
+        filters.push(text_parameter("search", "Name search: `search=wfts.李娜`"));
+    }
+    filters.push(text_parameter("and", "Conditions that must all hold: `(a.gt.1,b.is.null)`"));
+    filters.push(text_parameter("or", "Conditions of which one must hold"));
+    filters.push(header("Prefer", "`return=`, `count=exact`, `resolution=`, `missing=default`, `handling=strict`, `max-affected=`"));
+    filters
+}
+
+fn header(name: &str, about: &str) -> Json {
+    json!({ "name": name, "in": "header", "description": about, "required": false, "schema": { "type": "string" } })
+}
+
+fn select() -> Json {
+    text_parameter("select", "Columns and embedded resources: `id,name:display_name,department:departments(name)`")
+}
+
+fn pages() -> [Json; 3] {
+    [
+        text_parameter("order", "`name.asc,hired_on.desc.nullslast`"),
+        parameter("limit", "Rows at the most; never more than 1000", false, json!({ "type": "integer", "format": "int64" })),
+        parameter("offset", "Rows to pass over", false, json!({ "type": "integer", "format": "int64" })),
+    ]
+}
+
+fn writes(table: &Table) -> Vec<Json> {
+    [select()].into_iter().chain(filters(table)).collect()
+}
+
+fn operation(table: &Table, id: &str, about: &str, parameters: Vec<Json>, responses: Json) -> Json {
+    let mut responses = responses;
+    for (status, about) in
+        [("400", "The request can't be understood"), ("401", "Nobody is signed in"), ("403", "Not allowed"), ("416", "No such page")]
+    {
+        responses[status] = json!({ "description": about, "content": { "application/json": { "schema": reference("RestError") } } });
+    }
+    json!({
+        "operationId": id,
+        "tags": ["records"],
+        "summary": format!("{} ({})", id.split('_').next().unwrap_or_default(), table.name),
+        "description": about,
+        "parameters": parameters,
+        "responses": responses,
+        "security": [{ "apikey": [] }, { "apikey": [], "user": [] }],
+    })
+}
+
+fn rows(table: &Table) -> Json {
+    json!({ "application/json": { "schema": { "type": "array", "items": reference(&row_name(table)) } } })
+}
+
+fn read_operation(table: &Table, id: &str, about: &str, first: Vec<Json>) -> Json {
+    let parameters = first.into_iter().chain([select()]).chain(filters(table)).chain(pages()).collect();
+    let responses = json!({ "200": { "description": "The rows", "content": rows(table) }, "206": { "description": "Some of the rows; `Content-Range` says which", "content": rows(table) } });
+    operation(table, id, about, parameters, responses)
+}
+
+fn written(table: &Table, about: &str, status: u16) -> Json {
+    let mut responses = json!({ "204": { "description": "Done" } });
+    responses[status.to_string()] = json!({ "description": about, "content": rows(table) });
+    responses
+}
+
+fn conflicts(operation: Json) -> Json {
+    let mut operation = operation;
+    let about = "A key is taken, or a reference leads nowhere";
+    operation["responses"]["409"] = json!({ "description": about, "content": { "application/json": { "schema": reference("RestError") } } });
+    operation
+}
+
+fn post(table: &Table) -> Json {
+    let own = [
+        text_parameter("columns", "The keys to read from each row; others are passed over"),
+        text_parameter("on_conflict", "The unique columns by which rows are known to be there already"),
+    ];
+    let parameters =
+        [select()].into_iter().chain(own).chain([header("Prefer", "`return=representation`, `resolution=merge-duplicates`, …")]).collect();
+    let responses = json!({
+        "201": { "description": "Made; the rows, with `Prefer: return=representation`", "content": rows(table) },
+        "200": { "description": "All rows were there and were changed", "content": rows(table) }
+    });
+    let about = "Makes one row or many; with `Prefer: resolution=merge-duplicates`, changes those that are there.";
+    let mut operation = conflicts(operation(table, &format!("create_{}", table.name), about, parameters, responses));
+    let one = reference(&change_name(table));
+    operation["requestBody"] = json!({ "required": true, "content": {
+        "application/json": { "schema": { "oneOf": [one, { "type": "array", "items": one }] } },
+        "text/csv": { "schema": { "type": "string" } }
+    } });
+    operation
+}
+
+fn patch(table: &Table) -> Json {
+    let about = "Changes the rows that the filters name; without any the answer is 400.";
+    let responses = written(table, "The changed rows, with `Prefer: return=representation`", 200);
+    let mut operation = conflicts(operation(table, &format!("update_{}", table.name), about, writes(table), responses));
+    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(&change_name(table)) } } });
+    operation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::catalog::Catalog;
+
+    #[test]
+    fn every_table_is_described() {
+        for table in Catalog::built_in().tables() {
+            let (schemas, paths, _) = routes(table, MethodRouter::new());
+            assert_eq!(schemas.len(), 3);
+            let item = &paths.paths[&format!("/rest/v1/{}", table.name)];
+            assert!(item.get.is_some() && item.post.is_some() && item.patch.is_some() && item.delete.is_some());
+        }
+    }
+}

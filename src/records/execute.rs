@@ -1,0 +1,340 @@
+//! Runs plans: reads on a connection of their own, each write in one transaction with everything that hangs on it.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use super::{
+    catalog::{Catalog, Column, Table},
+    error::{RestError, RestResult},
+    plan::{Delete, Expr, Insert, OnConflict, Read, Update},
+    render,
+    sql::{self, Attempt},
+};
+use crate::{
+    db::{Conn, Db, Dialect, Timestamp, Tx, Value},
+    error::{Constraint, ConstraintKind, Error, Result},
+    tenants::TenantId,
+};
+
+/// Rows that were found, each a JSON text, and how many there are in all when that was asked.
+pub(super) struct Found {
+    /// The rows.
+    pub rows: Vec<String>,
+    /// How many there are without the page.
+    pub total: Option<i64>,
+}
+
+/// Reads rows, and counts them when asked to.
+pub(super) async fn read(db: &Db, tenant: TenantId, read: &Read, counted: bool, wanted: bool) -> RestResult<Found> {
+    let conn = db.read().await?;
+    let heavy = read.filter.is_heavy();
+    let total = if counted { Some(count(&conn, tenant, &read.table, &read.filter, heavy).await?) } else { None };
+    // HEAD wants no rows, but without a total it still says how many the page has.
+    let rows = if wanted || total.is_none() { select(&conn, tenant, read, heavy).await? } else { Vec::new() };
+    Ok(Found { rows, total })
+}
+
+async fn count(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr, heavy: bool) -> Result<i64> {
+    let query = conn.query_built(render::count(conn.dialect(), tenant, table, filter));
+    let query = if heavy { query.heavy() } else { query };
+    Ok(query.fetch_one::<(i64,)>().await?.0)
+}
+
+async fn select(conn: &Conn, tenant: TenantId, read: &Read, heavy: bool) -> Result<Vec<String>> {
+    let query = conn.query_built(render::select(conn.dialect(), tenant, read, None));
+    let query = if heavy { query.heavy() } else { query };
+    Ok(query.fetch_all::<(String,)>().await?.into_iter().map(|(row,)| row).collect())
+}
+
+/// A write, ready to be run.
+pub(super) enum Write {
+    /// Makes rows.
+    Insert(Insert),
+    /// Changes rows.
+    Update(Update),
+    /// Removes rows.
+    Delete(Delete),
+}
+
+/// What is asked of a write besides what it does.
+pub(super) struct Wishes {
+    /// What of the rows is to be answered.
+    pub representation: Option<Read>,
+    /// Whether exactly one row must be touched.
+    pub single: bool,
+    /// How many rows may be touched.
+    pub max_affected: Option<i64>,
+}
+
+/// What a write did.
+pub(super) struct Written {
+    /// The keys of the rows it touched.
+    pub ids: Vec<Uuid>,
+    /// Whether it made at least one row.
+    pub made_any: bool,
+    /// The rows, when they were asked for.
+    pub rows: Option<Vec<String>>,
+}
+
+/// Runs a write in one transaction. It is undone as a whole when it touches what it may not, or more than it was allowed.
+pub(super) async fn write(db: &Db, tenant: TenantId, now: Timestamp, write: Write, wishes: Wishes) -> RestResult<Written> {
+    Ok(db.write(move |tx| async move { Ok(run(&tx, tenant, now, &write, &wishes).await?) }).await?)
+}
+
+async fn run(tx: &Tx, tenant: TenantId, now: Timestamp, write: &Write, wishes: &Wishes) -> RestResult<Written> {
+    let (ids, made_any, removed) = match write {
+        Write::Insert(plan) => {
+            let inserted = insert(tx, tenant, now, plan).await?;
+            let made_any = inserted.iter().any(|(_, version)| *version == 1);
+            (inserted.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), made_any, None)
+        }
+        Write::Update(plan) => (update(tx, tenant, now, plan).await?, false, None),
+        Write::Delete(plan) => {
+            let ids = targets(tx, tenant, plan).await?;
+            let rows = represent(tx, tenant, &ids, wishes).await?;
+            check_wishes(&ids, wishes)?;
+            delete(tx, tenant, plan, &ids).await?;
+            (ids, false, rows)
+        }
+    };
+    check_wishes(&ids, wishes)?;
+    let rows = match write {
+        Write::Delete(_) => removed,
+        _ => represent(tx, tenant, &ids, wishes).await?,
+    };
+    Ok(Written { ids, made_any, rows })
+}
+
+fn check_wishes(ids: &[Uuid], wishes: &Wishes) -> RestResult<()> {
+    let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    if wishes.max_affected.is_some_and(|most| count > most) {
+        return Err(
+            RestError::new("PGRST124", "Query result exceeds max-affected preference constraint").details(format!("The query affects {count} rows"))
+        );
+    }
+    if wishes.single && count != 1 { Err(not_single(ids.len())) } else { Ok(()) }
+}
+
+/// The refusal where one row was asked for and there is none or more.
+pub(super) fn not_single(rows: usize) -> RestError {
+    RestError::new("PGRST116", "Cannot coerce the result to a single JSON object").details(format!("The result contains {rows} rows"))
+}
+
+/// Makes rows and what hangs on them.
+pub(super) async fn insert(tx: &Conn, tenant: TenantId, now: Timestamp, plan: &Insert) -> RestResult<Vec<render::Inserted>> {
+    if plan.rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = tx.query_built(render::insert(tx.dialect(), tenant, now, plan));
+    let inserted = match query.fetch_all::<render::Inserted>().await {
+        Ok(inserted) => inserted,
+        Err(error) => return Err(explain(tx, tenant, error, Attempt::Insert(plan)).await),
+    };
+    let ids: Vec<Uuid> = inserted.iter().map(|(id, _)| *id).collect();
+    if plan.table.searchable {
+        let updates = matches!(&plan.conflict, Some(conflict) if matches!(conflict.then, OnConflict::Update(..)));
+        sql::index_employees(tx, tenant, &ids, updates).await?;
+    }
+    let merged = matches!(&plan.conflict, Some(conflict) if matches!(conflict.then, OnConflict::Update(..)));
+    if merged && ids.len() < plan.rows.len() {
+        return Err(policy(&plan.table));
+    }
+    check_new(tx, tenant, &plan.table, &ids, &plan.check).await?;
+    Ok(inserted)
+}
+
+/// Every new row must be one that the caller may make.
+async fn check_new(tx: &Conn, tenant: TenantId, table: &Arc<Table>, ids: &[Uuid], check: &Expr) -> RestResult<()> {
+    if matches!(check, Expr::Always) || ids.is_empty() {
+        return Ok(());
+    }
+    let fit = count(tx, tenant, table, &touched(table, ids).and(check.clone()), false).await?;
+    if usize::try_from(fit).is_ok_and(|fit| fit == ids.len()) { Ok(()) } else { Err(policy(table)) }
+}
+
+fn policy(table: &Table) -> RestError {
+    RestError::new("42501", format!("new row violates row-level security policy for table \"{}\"", table.name))
+}
+
+async fn update(tx: &Conn, tenant: TenantId, now: Timestamp, plan: &Update) -> RestResult<Vec<Uuid>> {
+    if plan.set.is_empty() {
+        return Ok(Vec::new());
+    }
+    let seen = match &plan.allowed {
+        Expr::Always => None,
+        _ => Some(count(tx, tenant, &plan.table, &plan.filter, false).await?),
+    };
+    let query = tx.query_built(render::update(tx.dialect(), tenant, now, plan));
+    let ids: Vec<Uuid> = match query.fetch_all::<render::Inserted>().await {
+        Ok(rows) => rows.into_iter().map(|(id, _)| id).collect(),
+        Err(error) => return Err(explain(tx, tenant, error, Attempt::Update(plan)).await),
+    };
+    // Rows that can be seen and not be changed are refused, not passed over in silence.
+    if seen.is_some_and(|seen| usize::try_from(seen).is_ok_and(|seen| ids.len() < seen)) {
+        return Err(denied_rows(&plan.table));
+    }
+    if plan.table.searchable && plan.set.iter().any(|(column, _)| is_searched(column)) {
+        let names_changed = plan.set.iter().any(|(column, _)| matches!(column.name.as_str(), "given_name" | "family_name" | "display_name"))
+            && !plan.set.iter().any(|(column, _)| column.name == "name_sort");
+        sql::index_employees(tx, tenant, &ids, names_changed).await?;
+    }
+    Ok(ids)
+}
+
+fn is_searched(column: &Column) -> bool {
+    column.name.ends_with("_name") || matches!(column.name.as_str(), "employee_number" | "name_phonetic" | "work_email")
+}
+
+fn denied_rows(table: &Table) -> RestError {
+    RestError::new("42501", format!("permission denied for table {}", table.name)).details("You can see rows that you named but may not change them.")
+}
+
+async fn targets(tx: &Conn, tenant: TenantId, plan: &Delete) -> RestResult<Vec<Uuid>> {
+    let find = async |filter: &Expr| -> Result<Vec<Uuid>> {
+        let query = tx.query_built(render::select_targets(tx.dialect(), tenant, &plan.table, filter));
+        Ok(query.fetch_all::<(Uuid,)>().await?.into_iter().map(|(id,)| id).collect())
+    };
+    let seen = find(&plan.filter).await?;
+    if matches!(plan.allowed, Expr::Always) {
+        return Ok(seen);
+    }
+    let allowed = find(&plan.filter.clone().and(plan.allowed.clone())).await?;
+    if allowed.len() < seen.len() { Err(denied_rows(&plan.table)) } else { Ok(allowed) }
+}
+
+async fn delete(tx: &Conn, tenant: TenantId, plan: &Delete, ids: &[Uuid]) -> RestResult<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    if plan.table.searchable {
+        sql::forget_employees(tx, tenant, ids).await?;
+    }
+    match tx.query_built(render::delete(tx.dialect(), tenant, &plan.table, &sql::id_list(ids))).execute().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(explain(tx, tenant, error, Attempt::Delete(plan, ids)).await),
+    }
+}
+
+fn touched(table: &Table, ids: &[Uuid]) -> Expr {
+    match table.primary_key.first().and_then(|key| table.column(key)) {
+        Some(key) => Expr::Touched(Arc::clone(key), sql::id_list(ids)),
+        None => Expr::Never,
+    }
+}
+
+/// The touched rows as they were asked for; in the order they were touched unless another was asked for.
+async fn represent(tx: &Conn, tenant: TenantId, ids: &[Uuid], wishes: &Wishes) -> RestResult<Option<Vec<String>>> {
+    let Some(read) = &wishes.representation else { return Ok(None) };
+    let read = Read { filter: touched(&read.table, ids).and(read.filter.clone()), ..read.clone() };
+    let key = read.table.primary_key.first().map_or("id", String::as_str);
+    let query = tx.query_built(render::select(tx.dialect(), tenant, &read, Some(key)));
+    let mut rows = query.fetch_all::<(String, Uuid)>().await?;
+    if read.order.is_empty() {
+        let place: std::collections::HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        rows.sort_by_key(|(_, id)| place.get(id).copied());
+    }
+    Ok(Some(rows.into_iter().map(|(row, _)| row).collect()))
+}
+
+/// Puts a refusal of the database into PostgreSQL's words. SQLite says less than PostgreSQL, so there what it refused is looked for; the
+/// failed statement is undone and the transaction still stands.
+async fn explain(tx: &Conn, tenant: TenantId, error: Error, attempt: Attempt<'_>) -> RestError {
+    let Error::Constraint(broken) = error else { return error.into() };
+    let table = match &attempt {
+        Attempt::Insert(plan) => &plan.table,
+        Attempt::Update(plan) => &plan.table,
+        Attempt::Delete(plan, _) => &plan.table,
+    };
+    if tx.dialect() == Dialect::Postgres {
+        return (*broken).into();
+    }
+    let explained = match broken.kind {
+        ConstraintKind::Unique => unique(tx, tenant, table, &broken, &attempt).await,
+        ConstraintKind::ForeignKey => reference(tx, tenant, table, &broken, &attempt).await,
+        ConstraintKind::Check => Ok(check(table, &broken)),
+        _ => Ok(RestError::from(*broken)),
+    };
+    explained.unwrap_or_else(RestError::from)
+}
+
+fn check(table: &Table, broken: &Constraint) -> RestError {
+    let name = broken.name.clone().unwrap_or_default();
+    RestError::new("23514", format!("new row for relation \"{}\" violates check constraint \"{name}\"", table.name))
+}
+
+async fn unique(tx: &Conn, tenant: TenantId, table: &Table, broken: &Constraint, attempt: &Attempt<'_>) -> Result<RestError> {
+    let columns: Vec<String> = broken.columns.iter().filter(|column| *column != "tenant_id").cloned().collect();
+    let name = table.key_name(&columns).unwrap_or_else(|| format!("{}_key", table.name));
+    let error = RestError::new("23505", format!("duplicate key value violates unique constraint \"{name}\""));
+    let mut met: Vec<Vec<String>> = Vec::new();
+    for row in attempted(attempt, &columns) {
+        let spelled: Vec<String> = row.iter().map(|value| shown(value)).collect();
+        let pairs: Vec<(&str, &Value)> = columns.iter().map(String::as_str).zip(row).collect();
+        if met.contains(&spelled) || sql::has_row(tx, tenant, &table.name, &pairs).await? {
+            return Ok(error.details(format!("Key ({})=({}) already exists.", columns.join(", "), spelled.join(", "))));
+        }
+        met.push(spelled);
+    }
+    Ok(error)
+}
+
+/// The values of these columns that were to be written, row by row; nothing when they were not all said.
+fn attempted<'p>(attempt: &Attempt<'p>, columns: &[String]) -> Vec<Vec<&'p Value>> {
+    match attempt {
+        Attempt::Insert(plan) => {
+            let places: Option<Vec<usize>> = columns.iter().map(|name| plan.columns.iter().position(|column| column.name == *name)).collect();
+            let Some(places) = places else { return Vec::new() };
+            plan.rows.iter().map(|row| places.iter().map(|&place| &row[place]).collect()).collect()
+        }
+        Attempt::Update(plan) => {
+            let find = |name: &String| plan.set.iter().find(|(column, _)| column.name == *name).map(|(_, value)| value);
+            columns.iter().map(find).collect::<Option<Vec<_>>>().into_iter().collect()
+        }
+        Attempt::Delete(..) => Vec::new(),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match render::as_json(value) {
+        Json::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+async fn reference(tx: &Conn, tenant: TenantId, table: &Arc<Table>, broken: &Constraint, attempt: &Attempt<'_>) -> Result<RestError> {
+    if let Attempt::Delete(_, ids) = attempt {
+        return still_referenced(tx, tenant, table, ids).await;
+    }
+    for key in &table.foreign_keys {
+        let values = attempted(attempt, std::slice::from_ref(&key.column));
+        let ids: Vec<Uuid> = values.into_iter().flatten().filter_map(|value| if let Value::Uuid(id) = value { Some(*id) } else { None }).collect();
+        // Rows of one statement may refer to each other.
+        let own = if key.target == table.name { attempted(attempt, &table.primary_key) } else { Vec::new() };
+        let strangers: Vec<Uuid> = ids.into_iter().filter(|id| !own.iter().any(|row| row[..] == [&Value::Uuid(*id)])).collect();
+        if let Some(missing) = sql::first_missing(tx, tenant, &key.target, &strangers).await? {
+            let message = format!("insert or update on table \"{}\" violates foreign key constraint \"{}\"", table.name, key.name);
+            return Ok(
+                RestError::new("23503", message).details(format!("Key ({})=({missing}) is not present in table \"{}\".", key.column, key.target))
+            );
+        }
+    }
+    Ok(RestError::from(broken.clone()))
+}
+
+async fn still_referenced(tx: &Conn, tenant: TenantId, table: &Arc<Table>, ids: &[Uuid]) -> Result<RestError> {
+    for (from, key) in Catalog::built_in().references_to(&table.name) {
+        // What belongs to the row goes with it.
+        if from.primary_key == [key.column.clone()] {
+            continue;
+        }
+        if let Some(id) = sql::first_referenced(tx, tenant, &from.name, &key.column, ids).await? {
+            let message =
+                format!("update or delete on table \"{}\" violates foreign key constraint \"{}\" on table \"{}\"", table.name, key.name, from.name);
+            let details = format!("Key ({})=({id}) is still referenced from table \"{}\".", key.target_column, from.name);
+            return Ok(RestError::new("23503", message).details(details));
+        }
+    }
+    Ok(RestError::new("23503", format!("update or delete on table \"{}\" violates a foreign key constraint", table.name)))
+}

@@ -1,0 +1,147 @@
+//! The `Prefer` header.
+
+use crate::records::error::{RestError, RestResult};
+
+/// What a request would like. The first of two that disagree counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Prefer {
+    /// `resolution=`
+    pub resolution: Option<Resolution>,
+    /// `missing=`
+    pub missing: Option<Missing>,
+    /// `return=`
+    pub returning: Option<Return>,
+    /// `count=`
+    pub count: Option<Count>,
+    /// `handling=`
+    pub handling: Option<Handling>,
+    /// `max-affected=`
+    pub max_affected: Option<i64>,
+}
+
+/// What an insert does with a row that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resolution {
+    /// Update it.
+    Merge,
+    /// Leave it.
+    Ignore,
+}
+
+/// What a key that a row lacks stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The column's default.
+    Default,
+    /// Null.
+    Null,
+}
+
+/// What a write answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Return {
+    /// The rows.
+    Representation,
+    /// Nothing.
+    Minimal,
+    /// Where the row is.
+    HeadersOnly,
+}
+
+/// How rows are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// One by one.
+    Exact,
+    /// As the database supposes; counted here too.
+    Planned,
+    /// Counted up to a limit; counted to the end here.
+    Estimated,
+}
+
+/// What becomes of preferences that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handling {
+    /// They are refused.
+    Strict,
+    /// They are passed over.
+    Lenient,
+}
+
+impl Prefer {
+    /// Reads every `Prefer` header of a request.
+    pub(crate) fn parse<'h>(headers: impl Iterator<Item = &'h str>) -> RestResult<Self> {
+        let mut prefer = Self::default();
+        let mut unknown = Vec::new();
+        for item in headers.flat_map(|header| header.split(',')).map(str::trim).filter(|item| !item.is_empty()) {
+            if !prefer.take(item) {
+                unknown.push(item.to_owned());
+            }
+        }
+        if prefer.handling == Some(Handling::Strict) && !unknown.is_empty() {
+            return Err(RestError::new("PGRST122", "Invalid preferences given with handling=strict")
+                .details(format!("Invalid preferences: {}", unknown.join(", "))));
+        }
+        if prefer.handling != Some(Handling::Strict) {
+            prefer.max_affected = None;
+        }
+        Ok(prefer)
+    }
+
+    fn take(&mut self, item: &str) -> bool {
+        match item {
+            "resolution=merge-duplicates" => first(&mut self.resolution, Resolution::Merge),
+            "resolution=ignore-duplicates" => first(&mut self.resolution, Resolution::Ignore),
+            "missing=default" => first(&mut self.missing, Missing::Default),
+            "missing=null" => first(&mut self.missing, Missing::Null),
+            "return=representation" => first(&mut self.returning, Return::Representation),
+            "return=minimal" => first(&mut self.returning, Return::Minimal),
+            "return=headers-only" => first(&mut self.returning, Return::HeadersOnly),
+            "count=exact" => first(&mut self.count, Count::Exact),
+            "count=planned" => first(&mut self.count, Count::Planned),
+            "count=estimated" => first(&mut self.count, Count::Estimated),
+            "handling=strict" => first(&mut self.handling, Handling::Strict),
+            "handling=lenient" => first(&mut self.handling, Handling::Lenient),
+            // Every write is one transaction that commits.
+            "tx=commit" => {}
+            _ => match item.strip_prefix("max-affected=").and_then(|number| number.parse().ok()) {
+                Some(most) => first(&mut self.max_affected, most),
+                None => return false,
+            },
+        }
+        true
+    }
+
+    /// What of it was followed, in the wire's order, for `Preference-Applied`.
+    pub(crate) fn applied(&self, of_write: bool) -> Option<String> {
+        let resolution = self.resolution.filter(|_| of_write).map(|resolution| match resolution {
+            Resolution::Merge => "resolution=merge-duplicates",
+            Resolution::Ignore => "resolution=ignore-duplicates",
+        });
+        let missing = self.missing.filter(|_| of_write).map(|missing| match missing {
+            Missing::Default => "missing=default",
+            Missing::Null => "missing=null",
+        });
+        let returning = self.returning.filter(|_| of_write).map(|returning| match returning {
+            Return::Representation => "return=representation",
+            Return::Minimal => "return=minimal",
+            Return::HeadersOnly => "return=headers-only",
+        });
+        let count = self.count.map(|count| match count {
+            Count::Exact => "count=exact",
+            Count::Planned => "count=planned",
+            Count::Estimated => "count=estimated",
+        });
+        let handling = self.handling.map(|handling| match handling {
+            Handling::Strict => "handling=strict",
+            Handling::Lenient => "handling=lenient",
+        });
+        let most = self.max_affected.filter(|_| of_write).map(|most| format!("max-affected={most}"));
+        let words: Vec<&str> = [resolution, missing, returning, count, handling, most.as_deref()].into_iter().flatten().collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}
+
+fn first<T>(slot: &mut Option<T>, value: T) {
+    slot.get_or_insert(value);
+}

@@ -1,0 +1,289 @@
+//! What is to be done, with every name resolved, every value typed, and every right already part of the conditions.
+//!
+//! `resolve.rs` makes plans, `render/` spells them for an engine, `execute.rs` runs them.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{
+    catalog::{Column, Table},
+    parse::JsonStep,
+    search::Terms,
+};
+use crate::db::{Type, Value};
+
+/// Rows to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    /// From which table.
+    pub table: Arc<Table>,
+    /// What of each row.
+    pub output: Vec<Output>,
+    /// Which rows; the tenant is added when this is spelled.
+    pub filter: Expr,
+    /// In which order.
+    pub order: Vec<Order>,
+    /// How many at the most.
+    pub limit: Option<i64>,
+    /// From which on.
+    pub offset: i64,
+}
+
+/// One member of a row's object.
+#[derive(Clone, Debug)]
+pub(super) enum Output {
+    /// A value.
+    Value {
+        /// The member's name.
+        key: String,
+        /// The value.
+        value: Scalar,
+    },
+    /// Rows of another table.
+    Embed {
+        /// The member's name.
+        key: String,
+        /// The rows.
+        embed: Embed,
+    },
+    /// The one value of the one row of another table.
+    Lifted {
+        /// The member's name.
+        key: String,
+        /// The row.
+        embed: Embed,
+    },
+}
+
+impl Output {
+    /// The member's name.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Value { key, .. } | Self::Embed { key, .. } | Self::Lifted { key, .. } => key,
+        }
+    }
+}
+
+/// Rows of another table that belong to a row.
+#[derive(Clone, Debug)]
+pub(super) struct Embed {
+    /// Whether there is at most one.
+    pub one: bool,
+    /// How they are found.
+    pub join: Join,
+    /// What of them.
+    pub read: Read,
+}
+
+/// How a row of the outer table finds rows of the inner one.
+#[derive(Clone, Debug)]
+pub(super) struct Join {
+    /// The column of the outer row.
+    pub outer: Scalar,
+    /// The column of the inner row.
+    pub inner: Scalar,
+}
+
+/// A value of a row.
+#[derive(Clone, Debug)]
+pub(super) struct Scalar {
+    /// The column.
+    pub column: Arc<Column>,
+    /// The rows in which it may be seen; in others it is null for all purposes. None: in every row that is seen at all.
+    pub mask: Option<Arc<Expr>>,
+    /// The steps into its JSON.
+    pub path: Vec<JsonStep>,
+    /// Whether the last step asks for text.
+    pub as_text: bool,
+    /// What it is cast to.
+    pub cast: Option<Cast>,
+}
+
+impl Scalar {
+    /// A column as it is.
+    pub(super) fn column(column: &Arc<Column>) -> Self {
+        Self { column: Arc::clone(column), mask: None, path: Vec::new(), as_text: false, cast: None }
+    }
+
+    /// The type it has where it is compared.
+    pub(super) fn kind(&self) -> Type {
+        match (&self.cast, self.path.is_empty(), self.as_text) {
+            (Some(Cast::Text), _, _) | (None, false, true) => Type::Text,
+            (Some(Cast::Date), _, _) => Type::Date,
+            (None, false, false) => Type::Json,
+            (None, true, _) => self.column.kind,
+        }
+    }
+}
+
+/// The casts that are offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cast {
+    /// To text.
+    Text,
+    /// From a timestamp to its day in UTC.
+    Date,
+}
+
+/// A condition on a row.
+#[derive(Clone, Debug)]
+pub(super) enum Expr {
+    /// Holds for every row.
+    Always,
+    /// Holds for none.
+    Never,
+    /// All of them hold.
+    And(Vec<Expr>),
+    /// At least one of them holds.
+    Or(Vec<Expr>),
+    /// It does not hold.
+    Not(Box<Expr>),
+    /// A value against another.
+    Compare(Scalar, Comparison, Value),
+    /// A value is one of these, all of its type.
+    In(Scalar, Vec<Value>),
+    /// There is no value.
+    IsNull(Scalar),
+    /// A truth value is this one.
+    IsTruth(Scalar, bool),
+    /// Text looks like this: `%` any text, `_` any character, `\` takes the next as it is. The last says whether case counts for nothing.
+    Like(Scalar, String, bool),
+    /// JSON holds this.
+    Contains(Scalar, serde_json::Value),
+    /// There are such rows of another table.
+    Exists(Box<Embed>),
+    /// The name search finds the row.
+    Found(Terms),
+    /// The column names an employee who reports to this one, through however many others.
+    ReportsTo(Arc<Column>, Uuid),
+    /// The row's column is one of these ids, in a JSON array; for rows that a write has touched.
+    Touched(Arc<Column>, String),
+}
+
+impl Expr {
+    /// Both, without what says nothing.
+    #[must_use]
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Always, only) | (only, Self::Always) => only,
+            (Self::And(mut all), Self::And(more)) => {
+                all.extend(more);
+                Self::And(all)
+            }
+            (Self::And(mut all), one) => {
+                all.push(one);
+                Self::And(all)
+            }
+            (one, other) => Self::And(vec![one, other]),
+        }
+    }
+
+    /// The opposite, when asked for.
+    #[must_use]
+    pub(super) fn negated(self, negated: bool) -> Self {
+        if negated { Self::Not(Box::new(self)) } else { self }
+    }
+
+    /// Whether finding such rows may take long: a search, or text that no index leads to.
+    pub(super) fn is_heavy(&self) -> bool {
+        match self {
+            Self::And(of) | Self::Or(of) => of.iter().any(Self::is_heavy),
+            Self::Not(of) => of.is_heavy(),
+            Self::Like(..) | Self::Contains(..) | Self::Found(_) | Self::ReportsTo(..) => true,
+            Self::Exists(embed) => embed.read.filter.is_heavy(),
+            _ => false,
+        }
+    }
+}
+
+/// How two values are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Equal,
+    NotEqual,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    DistinctFrom,
+}
+
+/// One term of an order.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    /// By what.
+    pub by: OrderBy,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+    /// Whether nulls come first.
+    pub nulls_first: bool,
+}
+
+/// What rows are ordered by.
+#[derive(Clone, Debug)]
+pub(super) enum OrderBy {
+    /// A value of the row.
+    Value(Scalar),
+    /// A value of the one row it refers to, which must fit the filter to be seen.
+    Related(Box<Join>, Arc<Table>, Box<Expr>, Scalar),
+    /// How well the name search found it.
+    Relevance(Terms),
+}
+
+/// Rows to be made.
+#[derive(Clone, Debug)]
+pub(super) struct Insert {
+    /// In which table.
+    pub table: Arc<Table>,
+    /// Which columns are filled.
+    pub columns: Vec<Arc<Column>>,
+    /// The rows, each with a value for every column.
+    pub rows: Vec<Vec<Value>>,
+    /// What happens to rows that are there already.
+    pub conflict: Option<Conflict>,
+    /// What the new and changed rows must fit.
+    pub check: Expr,
+}
+
+/// What an insert does with rows that are there already.
+#[derive(Clone, Debug)]
+pub(super) struct Conflict {
+    /// The key that tells; none for any key, which only [`OnConflict::Ignore`] may.
+    pub columns: Vec<String>,
+    /// What is done.
+    pub then: OnConflict,
+}
+
+/// What is done with a row that is there already.
+#[derive(Clone, Debug)]
+pub(super) enum OnConflict {
+    /// It is left as it is.
+    Ignore,
+    /// These columns take the new values, if the old row fits.
+    Update(Vec<Arc<Column>>, Box<Expr>),
+}
+
+/// Rows to be changed.
+#[derive(Clone, Debug)]
+pub(super) struct Update {
+    /// In which table.
+    pub table: Arc<Table>,
+    /// What they become.
+    pub set: Vec<(Arc<Column>, Value)>,
+    /// Which rows were named, of those that may be seen.
+    pub filter: Expr,
+    /// Which of them may be changed.
+    pub allowed: Expr,
+}
+
+/// Rows to be removed.
+#[derive(Clone, Debug)]
+pub(super) struct Delete {
+    /// From which table.
+    pub table: Arc<Table>,
+    /// Which rows were named, of those that may be seen.
+    pub filter: Expr,
+    /// Which of them may be removed.
+    pub allowed: Expr,
+}

@@ -1,0 +1,155 @@
+//! What changes rows.
+
+use serde_json::Value as Json;
+
+use super::{
+    Alias, Renderer,
+    expr::{as_json, postgres_type},
+};
+use crate::{
+    db::{Dialect, SqlBuf, Timestamp, Type, Value},
+    records::{
+        catalog::{Column, Table},
+        plan::{Conflict, Expr, Insert, OnConflict, Update},
+    },
+    tenants::TenantId,
+};
+
+/// What an insert tells of each row it made or changed: its key, and its version, which is 1 for a new one.
+pub(crate) type Inserted = (uuid::Uuid, i64);
+
+/// The statement that makes rows. One row is bound value by value; many come as one JSON array, so that the statement's text does not
+/// depend on how many there are.
+pub(crate) fn insert(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &Insert) -> SqlBuf {
+    let mut renderer = Renderer::new(dialect, tenant);
+    let alias = renderer.alias();
+    renderer.buf.push("INSERT INTO ").push_ident(&plan.table.name).push(" AS ");
+    renderer.name(alias);
+    renderer.buf.push(" (tenant_id");
+    for column in &plan.columns {
+        renderer.buf.push(", ").push_ident(&column.name);
+    }
+    renderer.buf.push(") ");
+    match &plan.rows[..] {
+        [row] => renderer.values(row),
+        rows => renderer.recordset(plan, rows),
+    }
+    if let Some(conflict) = &plan.conflict {
+        renderer.on_conflict(alias, conflict, now);
+    }
+    renderer.returning(&plan.table);
+    renderer.buf
+}
+
+/// The statement that changes rows and answers their keys.
+pub(crate) fn update(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &Update) -> SqlBuf {
+    let mut renderer = Renderer::new(dialect, tenant);
+    let alias = renderer.alias();
+    renderer.buf.push("UPDATE ").push_ident(&plan.table.name).push(" AS ");
+    renderer.name(alias);
+    renderer.buf.push(" SET ");
+    for (column, value) in &plan.set {
+        renderer.buf.push_ident(&column.name).push(" = ").push_value(value.clone()).push(", ");
+    }
+    renderer.touch(alias, now);
+    renderer.buf.push(" WHERE ");
+    renderer.of_tenant(alias);
+    renderer.buf.push(" AND ");
+    renderer.expr(alias, &plan.filter);
+    renderer.buf.push(" AND ");
+    renderer.expr(alias, &plan.allowed);
+    renderer.returning(&plan.table);
+    renderer.buf
+}
+
+/// The statement that finds the keys of the rows that a write is about to touch. PostgreSQL holds them until the write is done; SQLite
+/// has one writer.
+pub(crate) fn select_targets(dialect: Dialect, tenant: TenantId, table: &Table, filter: &Expr) -> SqlBuf {
+    let mut renderer = Renderer::new(dialect, tenant);
+    let alias = renderer.alias();
+    renderer.buf.push("SELECT ");
+    renderer.column(alias, key(table));
+    renderer.from_tenants(&table.name, alias);
+    renderer.buf.push(" AND ");
+    renderer.expr(alias, filter);
+    renderer.buf.pick("", " FOR UPDATE");
+    renderer.buf
+}
+
+/// The statement that removes the rows with these keys, a JSON array.
+pub(crate) fn delete(dialect: Dialect, tenant: TenantId, table: &Table, ids: &str) -> SqlBuf {
+    let mut renderer = Renderer::new(dialect, tenant);
+    renderer.buf.push("DELETE FROM ").push_ident(&table.name).push(" WHERE tenant_id = ").push_value(tenant).push(" AND ").push_ident(key(table));
+    renderer.listed(Type::Uuid, ids);
+    renderer.buf
+}
+
+/// Every table has a key of one column.
+fn key(table: &Table) -> &str {
+    table.primary_key.first().map_or("id", String::as_str)
+}
+
+impl Renderer {
+    fn values(&mut self, row: &[Value]) {
+        self.buf.push("VALUES (").push_value(self.tenant);
+        for value in row {
+            self.buf.push(", ").push_value(value.clone());
+        }
+        self.buf.push(")");
+    }
+
+    fn recordset(&mut self, plan: &Insert, rows: &[Vec<Value>]) {
+        let rows = Json::Array(rows.iter().map(|row| row.iter().map(as_json).collect()).collect()).to_string();
+        self.buf.push("SELECT ").push_value(self.tenant);
+        self.buf.pick("", "::bigint");
+        for (index, column) in (0_i64..).zip(&plan.columns) {
+            self.buf.pick(", e.value ->> ", ", (e.v ->> ").push_number(index);
+            if !self.is_sqlite() {
+                self.buf.push(")::").push(postgres_type(column.kind));
+            }
+        }
+        if self.is_sqlite() {
+            // Without WHERE the ON of ON CONFLICT would be read as a join's.
+            self.buf.push(" FROM json_each(").push_value(rows).push(") AS e WHERE TRUE");
+        } else {
+            self.buf.push(" FROM jsonb_array_elements(").push_value(Value::Json(rows)).push(") AS e (v)");
+        }
+    }
+
+    fn on_conflict(&mut self, alias: Alias, conflict: &Conflict, now: Timestamp) {
+        self.buf.push(" ON CONFLICT");
+        if !conflict.columns.is_empty() {
+            self.buf.push(" (tenant_id");
+            for column in &conflict.columns {
+                self.buf.push(", ").push_ident(column);
+            }
+            self.buf.push(")");
+        }
+        match &conflict.then {
+            OnConflict::Ignore => drop(self.buf.push(" DO NOTHING")),
+            OnConflict::Update(columns, allowed) => {
+                self.buf.push(" DO UPDATE SET ");
+                for column in columns {
+                    self.set_excluded(column);
+                }
+                self.touch(alias, now);
+                self.buf.push(" WHERE ");
+                self.expr(alias, allowed);
+            }
+        }
+    }
+
+    fn set_excluded(&mut self, column: &Column) {
+        self.buf.push_ident(&column.name).push(" = excluded.").push_ident(&column.name).push(", ");
+    }
+
+    fn touch(&mut self, alias: Alias, now: Timestamp) {
+        self.buf.push("version = ");
+        self.column(alias, "version");
+        self.buf.push(" + 1, updated_at = ").push_value(now);
+    }
+
+    fn returning(&mut self, table: &Table) {
+        self.buf.push(" RETURNING ").push_ident(key(table)).push(", version");
+    }
+}

@@ -1,0 +1,168 @@
+//! From what was said to what is to be done: names found in the catalog, values typed, rights made part of the conditions.
+//!
+//! All of authorisation is here. A column is read through [`Level::scalar`] alone, which gives it the mask of its group: where a row is in
+//! sight but the column is not (a colleague's day of hire), the column is null for output, filter and order alike, so that none of them
+//! tells more than another. A column that is never in sight is refused, in the same words as one that does not exist.
+
+mod filter;
+mod read;
+mod relation;
+mod value;
+mod write;
+
+use std::sync::Arc;
+
+use super::{
+    catalog::{Catalog, Column, Table},
+    error::{RestError, RestResult},
+    parse::Field,
+    plan::{Cast, Comparison, Expr, Scalar},
+    rights::{Access, Action, Asker, Rows, Scope},
+};
+use crate::db::{Timestamp, Type, Value};
+
+pub(super) use self::read::bad_range;
+pub(super) use self::value::{Cell, parse_value};
+pub(super) use self::write::{Body, Upsert};
+
+/// Rows that one answer has at the most; what is beyond is told by `Content-Range`.
+pub(super) const MAX_ROWS: i64 = 1000;
+
+/// Turns requests of one asker into plans.
+pub(super) struct Resolver<'r> {
+    /// The tables there are.
+    pub catalog: &'r Catalog,
+    /// Who asks.
+    pub asker: &'r Asker,
+    /// The tenant's number, which leads every search term.
+    pub tenant: i64,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// A table in the sight of an asker.
+struct Level {
+    table: Arc<Table>,
+    access: Access,
+    /// The rows in sight.
+    base: Rows,
+}
+
+impl Resolver<'_> {
+    /// The table, if the asker may do anything at all with it.
+    pub(super) fn table(&self, name: &str) -> RestResult<Arc<Table>> {
+        if self.asker.is_anonymous() {
+            return Err(self.denied_table(name));
+        }
+        self.catalog
+            .table(name)
+            .cloned()
+            .ok_or_else(|| RestError::new("PGRST205", format!("Could not find the table 'public.{name}' in the schema cache")))
+    }
+
+    fn denied_table(&self, name: &str) -> RestError {
+        RestError::denied(self.asker.is_anonymous(), format!("permission denied for table {name}"))
+    }
+
+    /// The table for reading.
+    fn level(&self, table: &Arc<Table>) -> RestResult<Level> {
+        let access = self.asker.access(table);
+        let base = match access.row(Action::Read, table) {
+            // Only some columns are open: the rows in which any of them is.
+            Rows::None => access.readable(),
+            rows => rows,
+        };
+        if base == Rows::None {
+            return Err(self.denied_table(&table.name));
+        }
+        Ok(Level { table: Arc::clone(table), access, base })
+    }
+
+    /// The condition that a row is in these scopes.
+    fn within(&self, table: &Table, rows: &Rows) -> Expr {
+        match rows {
+            Rows::All => Expr::Always,
+            Rows::None => Expr::Never,
+            Rows::In(scopes) => {
+                let mut any: Vec<Expr> = scopes.iter().map(|&scope| self.scope(table, scope)).collect();
+                if any.len() == 1 { any.remove(0) } else { Expr::Or(any) }
+            }
+        }
+    }
+
+    fn scope(&self, table: &Table, scope: Scope) -> Expr {
+        let (Some(me), Some(owner)) = (self.asker.employee(), table.owner.as_ref().and_then(|owner| table.column(owner))) else {
+            return Expr::Never;
+        };
+        let own = || Expr::Compare(Scalar::column(owner), Comparison::Equal, Value::Uuid(me));
+        let status = |word: &str| match table.column("status") {
+            Some(status) => Expr::Compare(Scalar::column(status), Comparison::Equal, Value::Text(word.to_owned())),
+            None => Expr::Never,
+        };
+        match scope {
+            Scope::All => Expr::Always,
+            Scope::Own => own(),
+            Scope::OwnFinal => Expr::And(vec![own(), status("final")]),
+            Scope::Active => Expr::Or(vec![status("active"), own()]),
+            Scope::Reports => Expr::ReportsTo(Arc::clone(owner), me),
+        }
+    }
+
+    /// The refusal of a column: the same for one that does not exist, unless the asker may see everything anyway.
+    fn no_column(&self, table: &Table, access: &Access, name: &str) -> RestError {
+        if access.is_everything() {
+            return RestError::new("42703", format!("column {}.{name} does not exist", table.name));
+        }
+        let message = format!("permission denied for column {}.{name}", table.name);
+        RestError::denied(self.asker.is_anonymous(), message).hint("The column does not exist, or you may not use it here.")
+    }
+}
+
+impl Level {
+    /// The columns that `*` stands for.
+    fn columns(&self) -> impl Iterator<Item = &Arc<Column>> {
+        self.table.columns.iter().filter(|column| self.access.column(Action::Read, column) != Rows::None)
+    }
+
+    /// A column as the asker sees it.
+    fn scalar(&self, resolver: &Resolver<'_>, name: &str) -> RestResult<Scalar> {
+        let refused = || resolver.no_column(&self.table, &self.access, name);
+        let column = self.table.column(name).ok_or_else(refused)?;
+        let mask = match self.access.column(Action::Read, column) {
+            Rows::None => return Err(refused()),
+            Rows::All => None,
+            rows if rows == self.base => None,
+            rows => Some(Arc::new(resolver.within(&self.table, &rows))),
+        };
+        Ok(Scalar { mask, ..Scalar::column(column) })
+    }
+
+    /// A column, and what is in its JSON.
+    fn field(&self, resolver: &Resolver<'_>, field: &Field) -> RestResult<Scalar> {
+        let scalar = self.scalar(resolver, &field.name)?;
+        if !field.path.is_empty() && scalar.column.kind != Type::Json {
+            let kind = value::type_name(scalar.column.kind);
+            return Err(RestError::new("42883", format!("operator does not exist: {kind} -> unknown")));
+        }
+        Ok(Scalar { path: field.path.clone(), as_text: field.as_text, ..scalar })
+    }
+}
+
+/// The cast of that name, if it is one that is offered for the value.
+fn cast(scalar: &Scalar, name: &str) -> RestResult<Option<Cast>> {
+    let kind = scalar.kind();
+    match (name.to_ascii_lowercase().as_str(), kind) {
+        ("text" | "varchar" | "character varying", _) => Ok(Some(Cast::Text)),
+        ("date", Type::Timestamp) => Ok(Some(Cast::Date)),
+        ("date", Type::Date)
+        | ("bigint" | "int8" | "integer" | "int" | "int4", Type::I64)
+        | ("uuid", Type::Uuid)
+        | ("json" | "jsonb", Type::Json)
+        | ("boolean" | "bool", Type::Bool)
+        | ("timestamptz", Type::Timestamp) => Ok(None),
+        ("date" | "bigint" | "int8" | "integer" | "int" | "int4" | "uuid" | "json" | "jsonb" | "boolean" | "bool" | "timestamptz", _) => {
+            Err(RestError::new("42846", format!("cannot cast type {} to {name}", value::type_name(kind))))
+        }
+        _ => Err(RestError::new("42704", format!("type \"{name}\" does not exist"))),
+    }
+}

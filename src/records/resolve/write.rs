@@ -1,0 +1,282 @@
+//! What is to be written: columns and values checked, defaults filled in, rights turned into conditions.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use super::{Cell, Resolver};
+use crate::{
+    db::Value,
+    records::{
+        catalog::{Column, Default, Table},
+        error::{RestError, RestResult},
+        parse::{Missing, QueryString, Resolution},
+        plan::{Conflict, Delete, Expr, Insert, OnConflict, Update},
+        rights::{Access, Action, Rows},
+        search,
+    },
+};
+
+/// Rows as a body has them.
+#[derive(Clone, Debug, std::default::Default, PartialEq)]
+pub(crate) struct Body {
+    /// The keys, in the order they were first met.
+    pub keys: Vec<String>,
+    /// The rows; a key that a row lacks is nothing.
+    pub rows: Vec<Vec<Option<Cell>>>,
+}
+
+/// What an insert does with rows that are there already, as it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Upsert {
+    /// What is done.
+    pub resolution: Option<Resolution>,
+    /// What a key that a row lacks stands for.
+    pub missing: Missing,
+}
+
+impl Resolver<'_> {
+    /// What a POST is to make.
+    pub(crate) fn insert(&self, table: &Arc<Table>, query: &QueryString, body: Body, upsert: Upsert) -> RestResult<Insert> {
+        let access = self.asker.access(table);
+        let row = access.row(Action::Insert, table);
+        if row == Rows::None {
+            return Err(self.denied_table(&table.name));
+        }
+        let given = self.given_columns(table, &access, Action::Insert, &body.keys)?;
+        let mut check = self.within(table, &row);
+        for (_, column) in &given {
+            check = check.and(self.within(table, &access.column(Action::Insert, column)));
+        }
+        let columns = filled_columns(table, &given);
+        let rows = body.rows.into_iter().map(|row| self.new_row(table, &columns, &given, row, upsert.missing)).collect::<RestResult<Vec<_>>>()?;
+        let conflict = upsert.resolution.map(|resolution| self.conflict(table, &access, query, &given, resolution)).transpose()?;
+        if let Some(Conflict { columns: key, then: OnConflict::Update(..) }) = &conflict {
+            refuse_repeats(key, &columns, &rows)?;
+        }
+        Ok(Insert { table: Arc::clone(table), columns, rows, conflict, check })
+    }
+
+    /// What a PATCH is to change.
+    pub(crate) fn update(&self, table: &Arc<Table>, query: &QueryString, body: Body) -> RestResult<Update> {
+        let access = self.asker.access(table);
+        if !has_filter(query) {
+            return Err(unfiltered("UPDATE"));
+        }
+        let given = self.given_columns(table, &access, Action::Update, &body.keys)?;
+        let filter = self.target(table, query)?;
+        let mut row = body.rows.into_iter().next().unwrap_or_default();
+        let mut allowed = Expr::Always;
+        let mut set = Vec::new();
+        for (index, column) in given {
+            let Some(cell) = row.get_mut(index).and_then(Option::take) else { continue };
+            let mut value = cell.typed(column.kind)?;
+            if matches!(value, Value::Null(_)) && !column.nullable {
+                return Err(null_refused(table, &column));
+            }
+            fold_address(table, &column, &mut value);
+            allowed = allowed.and(self.within(table, &access.column(Action::Update, &column)));
+            set.push((column, value));
+        }
+        if set.is_empty() && access.readable() == Rows::None {
+            return Err(self.denied_table(&table.name));
+        }
+        Ok(Update { table: Arc::clone(table), set, filter, allowed })
+    }
+
+    /// What a DELETE is to remove.
+    pub(crate) fn delete(&self, table: &Arc<Table>, query: &QueryString) -> RestResult<Delete> {
+        let access = self.asker.access(table);
+        let rows = access.row(Action::Delete, table);
+        if rows == Rows::None {
+            return Err(self.denied_table(&table.name));
+        }
+        if !has_filter(query) {
+            return Err(unfiltered("DELETE"));
+        }
+        let filter = self.target(table, query)?;
+        Ok(Delete { table: Arc::clone(table), filter, allowed: self.within(table, &rows) })
+    }
+
+    /// The columns that a body names, with their places in it. What the server keeps itself is passed over, so that a row that was read
+    /// can be sent back whole.
+    fn given_columns(&self, table: &Table, access: &Access, action: Action, keys: &[String]) -> RestResult<Vec<(usize, Arc<Column>)>> {
+        let mut given = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            let Some(column) = table.column(key) else {
+                return Err(if access.is_everything() { unknown_key(table, key) } else { self.no_column(table, access, key) });
+            };
+            if access.column(action, column) == Rows::None {
+                // Said of a kept column that can be seen it is no secret, and no attempt to write it either.
+                if column.kept_by_server() && access.column(Action::Read, column) != Rows::None {
+                    continue;
+                }
+                return Err(self.no_column(table, access, key));
+            }
+            if !column.kept_by_server() && !given.iter().any(|(_, earlier): &(usize, Arc<Column>)| earlier.name == column.name) {
+                given.push((index, Arc::clone(column)));
+            }
+        }
+        Ok(given)
+    }
+
+    /// A row with a value for every column.
+    fn new_row(
+        &self,
+        table: &Table,
+        columns: &[Arc<Column>],
+        given: &[(usize, Arc<Column>)],
+        mut cells: Vec<Option<Cell>>,
+        missing: Missing,
+    ) -> RestResult<Vec<Value>> {
+        let mut row = Vec::with_capacity(columns.len());
+        for column in columns {
+            let place = given.iter().find(|(_, own)| own.name == column.name).map(|(index, _)| *index);
+            let value = match place.map(|index| cells.get_mut(index).and_then(Option::take)) {
+                Some(Some(cell)) => cell.typed(column.kind)?,
+                Some(None) if missing == Missing::Null => Value::Null(column.kind),
+                _ => self.default_value(column),
+            };
+            row.push(value);
+        }
+        if table.name == "employees" {
+            complete_names(columns, &mut row);
+        }
+        for (column, value) in columns.iter().zip(&mut row) {
+            if matches!(value, Value::Null(_)) && !column.nullable {
+                return Err(null_refused(table, column));
+            }
+            fold_address(table, column, value);
+        }
+        Ok(row)
+    }
+
+    fn default_value(&self, column: &Column) -> Value {
+        match column.default {
+            Default::Null | Default::Derived => Value::Null(column.kind),
+            Default::NewId => Value::Uuid(Uuid::now_v7()),
+            Default::Now => Value::Timestamp(self.now),
+            Default::Version => Value::I64(1),
+            Default::Text(text) => Value::Text(text.to_owned()),
+            Default::Number(number) => Value::I64(number),
+            Default::Truth(truth) => Value::Bool(truth),
+            Default::Json(json) => Value::Json(json.to_owned()),
+        }
+    }
+
+    fn conflict(
+        &self,
+        table: &Arc<Table>,
+        access: &Access,
+        query: &QueryString,
+        given: &[(usize, Arc<Column>)],
+        resolution: Resolution,
+    ) -> RestResult<Conflict> {
+        let columns = query.on_conflict.clone().filter(|columns| !columns.is_empty()).unwrap_or_else(|| table.primary_key.clone());
+        for name in &columns {
+            let readable = table.column(name).is_some_and(|column| access.column(Action::Read, column) != Rows::None);
+            if !readable {
+                return Err(self.no_column(table, access, name));
+            }
+        }
+        if !table.is_key(&columns.iter().map(String::as_str).collect::<Vec<_>>()) {
+            return Err(RestError::new("42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification"));
+        }
+        if resolution == Resolution::Ignore {
+            return Ok(Conflict { columns, then: OnConflict::Ignore });
+        }
+        let set: Vec<Arc<Column>> = given.iter().map(|(_, column)| Arc::clone(column)).filter(|column| !columns.contains(&column.name)).collect();
+        let mut allowed = self.within(table, &self.level(table)?.base);
+        for column in &set {
+            match access.column(Action::Update, column) {
+                Rows::None => return Err(self.no_column(table, access, &column.name)),
+                rows => allowed = allowed.and(self.within(table, &rows)),
+            }
+        }
+        Ok(Conflict { columns, then: OnConflict::Update(set, Box::new(allowed)) })
+    }
+}
+
+/// The columns that a new row is given: those said, and those that hold something when nothing is said.
+fn filled_columns(table: &Table, given: &[(usize, Arc<Column>)]) -> Vec<Arc<Column>> {
+    let is_filled =
+        |column: &&Arc<Column>| column.default != Default::Null || !column.nullable || given.iter().any(|(_, own)| own.name == column.name);
+    table.columns.iter().filter(is_filled).cloned().collect()
+}
+
+/// What an employee's name lacks is made of what is there.
+fn complete_names(columns: &[Arc<Column>], row: &mut [Value]) {
+    let place: HashMap<&str, usize> = columns.iter().enumerate().map(|(index, column)| (column.name.as_str(), index)).collect();
+    let text = |row: &[Value], name: &str| match place.get(name).map(|&index| &row[index]) {
+        Some(Value::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let fill = |row: &mut [Value], name: &str, value: Option<String>| {
+        if let (Some(&index), Some(value)) = (place.get(name), value)
+            && matches!(row[index], Value::Null(_))
+        {
+            row[index] = Value::Text(value);
+        }
+    };
+    let (given, family) = (text(row, "given_name"), text(row, "family_name"));
+    fill(row, "display_name", search::display_name(given.as_deref(), family.as_deref()));
+    if let Some(shown) = text(row, "display_name") {
+        fill(row, "name_phonetic", search::name_phonetic(&shown));
+        fill(row, "name_sort", Some(search::name_sort(given.as_deref(), family.as_deref(), &shown)));
+    }
+}
+
+/// Addresses at work are kept in lower case, so that one address is one key.
+fn fold_address(table: &Table, column: &Column, value: &mut Value) {
+    if let Value::Text(text) = value
+        && table.name == "employees"
+        && column.name == "work_email"
+    {
+        *text = text.trim().to_lowercase();
+    }
+}
+
+fn has_filter(query: &QueryString) -> bool {
+    query.filters.iter().any(|filter| filter.path.is_empty())
+}
+
+fn unfiltered(verb: &str) -> RestError {
+    RestError::new("21000", format!("{verb} requires a WHERE clause"))
+}
+
+fn unknown_key(table: &Table, key: &str) -> RestError {
+    RestError::new("PGRST204", format!("Could not find the '{key}' column of '{}' in the schema cache", table.name))
+}
+
+fn null_refused(table: &Table, column: &Column) -> RestError {
+    let message = format!("null value in column \"{}\" of relation \"{}\" violates not-null constraint", column.name, table.name);
+    RestError::new("23502", message)
+}
+
+/// PostgreSQL refuses to change one row twice in one statement; SQLite would take the last.
+fn refuse_repeats(key: &[String], columns: &[Arc<Column>], rows: &[Vec<Value>]) -> RestResult<()> {
+    let places: Vec<usize> = key.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
+    let mut met = HashSet::new();
+    for row in rows {
+        let key: Vec<String> = places.iter().map(|&place| format!("{:?}", row[place])).collect();
+        if !met.insert(key) {
+            return Err(RestError::new("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time")
+                .hint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values."));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Type;
+
+    #[test]
+    fn an_empty_cell_keeps_its_type() {
+        assert_eq!(Cell::Text(None).typed(Type::Date).unwrap(), Value::Null(Type::Date));
+    }
+}

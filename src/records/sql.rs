@@ -1,0 +1,197 @@
+//! The statements that no plan makes: the search's own tables, and what tells why SQLite refused.
+
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::{
+    plan::{Delete, Insert},
+    search::{Entry, Names, name_sort},
+};
+use crate::{
+    db::{Conn, SqlBuf, Value},
+    error::Result,
+    row_type,
+    tenants::TenantId,
+};
+
+row_type! {
+    /// What the search knows an employee by.
+    pub(super) struct NamesRow {
+        /// The employee.
+        pub id: Uuid,
+        /// The number.
+        pub employee_number: String,
+        /// The name as shown.
+        pub display_name: String,
+        /// The given name.
+        pub given_name: Option<String>,
+        /// The family name.
+        pub family_name: Option<String>,
+        /// The middle name.
+        pub middle_name: Option<String>,
+        /// What they want to be called.
+        pub preferred_name: Option<String>,
+        /// How the name is said.
+        pub name_phonetic: Option<String>,
+        /// The address at work.
+        pub work_email: Option<String>,
+    }
+}
+
+impl NamesRow {
+    fn names(&self) -> Names<'_> {
+        Names {
+            employee_number: &self.employee_number,
+            display_name: &self.display_name,
+            given_name: self.given_name.as_deref(),
+            family_name: self.family_name.as_deref(),
+            middle_name: self.middle_name.as_deref(),
+            preferred_name: self.preferred_name.as_deref(),
+            name_phonetic: self.name_phonetic.as_deref(),
+            work_email: self.work_email.as_deref(),
+        }
+    }
+}
+
+/// A list of ids as one value to bind.
+pub(super) fn id_list(ids: &[Uuid]) -> String {
+    Json::from(ids.iter().map(Uuid::to_string).collect::<Vec<_>>()).to_string()
+}
+
+async fn names(conn: &Conn, tenant: TenantId, ids: &str) -> Result<Vec<NamesRow>> {
+    // A list of values is spelled differently.
+    let sql = conn.pick(
+        "SELECT id, employee_number, display_name, given_name, family_name, middle_name, preferred_name, name_phonetic, work_email FROM employees WHERE tenant_id = $1 AND id IN (SELECT value FROM json_each($2))",
+        "SELECT id, employee_number, display_name, given_name, family_name, middle_name, preferred_name, name_phonetic, work_email FROM employees WHERE tenant_id = $1 AND id = ANY (ARRAY(SELECT e.v::uuid FROM jsonb_array_elements_text($2) AS e (v)))",
+    );
+    conn.query(sql).bind(tenant).bind(Value::Json(ids.to_owned())).fetch_all().await
+}
+
+/// Writes anew what the search, and the order of names, know of these employees.
+pub(super) async fn index_employees(conn: &Conn, tenant: TenantId, ids: &[Uuid], names_changed: bool) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let list = id_list(ids);
+    let rows = names(conn, tenant, &list).await?;
+    forget_employees(conn, tenant, ids).await?;
+    let entries: Json = rows.iter().map(|row| entry(tenant, row)).collect();
+    // Reading a list of rows is spelled differently, and the terms are an array there and a text here.
+    let sql = conn.pick(
+        "INSERT INTO employee_search (tenant_id, employee_id, number, email, name, family_first, initials, terms) SELECT $1, e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6 FROM json_each($2) AS e",
+        "INSERT INTO employee_search (tenant_id, employee_id, number, email, name, family_first, initials, terms) SELECT $1, (e.v ->> 0)::uuid, e.v ->> 1, e.v ->> 2, e.v ->> 3, e.v ->> 4, e.v ->> 5, array_to_tsvector(string_to_array(e.v ->> 6, ' ')) FROM jsonb_array_elements($2) AS e (v)",
+    );
+    conn.query(sql).bind(tenant).bind(Value::Json(entries.to_string())).execute().await?;
+    if conn.dialect() == crate::db::Dialect::Sqlite {
+        let mut sql = SqlBuf::new(conn.dialect());
+        sql.push("INSERT INTO employee_search_index (rowid, terms) SELECT doc_id, terms FROM employee_search WHERE tenant_id = ")
+            .push_value(tenant)
+            .push(" AND employee_id IN (SELECT value FROM json_each(")
+            .push_value(list.as_str())
+            .push("))");
+        conn.query_built(sql).execute().await?;
+    }
+    if names_changed { sort_names(conn, tenant, &rows).await } else { Ok(()) }
+}
+
+fn entry(tenant: TenantId, row: &NamesRow) -> Json {
+    let entry = Entry::of(tenant.number(), &row.names());
+    json!([row.id, entry.number, entry.email, entry.name, entry.family_first, entry.initials, entry.terms.join(" ")])
+}
+
+/// Removes what the search knows of these employees, before they change or go.
+pub(super) async fn forget_employees(conn: &Conn, tenant: TenantId, ids: &[Uuid]) -> Result<()> {
+    let list = id_list(ids);
+    if conn.dialect() == crate::db::Dialect::Sqlite {
+        let mut sql = SqlBuf::new(conn.dialect());
+        sql.push("DELETE FROM employee_search_index WHERE rowid IN (SELECT doc_id FROM employee_search WHERE tenant_id = ")
+            .push_value(tenant)
+            .push(" AND employee_id IN (SELECT value FROM json_each(")
+            .push_value(list.as_str())
+            .push(")))");
+        conn.query_built(sql).execute().await?;
+    }
+    // A list of values is spelled differently.
+    let sql = conn.pick(
+        "DELETE FROM employee_search WHERE tenant_id = $1 AND employee_id IN (SELECT value FROM json_each($2))",
+        "DELETE FROM employee_search WHERE tenant_id = $1 AND employee_id = ANY (ARRAY(SELECT e.v::uuid FROM jsonb_array_elements_text($2) AS e (v)))",
+    );
+    conn.query(sql).bind(tenant).bind(Value::Json(list)).execute().await?;
+    Ok(())
+}
+
+/// What names are sorted by follows the names.
+async fn sort_names(conn: &Conn, tenant: TenantId, rows: &[NamesRow]) -> Result<()> {
+    let sorted: Json =
+        rows.iter().map(|row| json!([row.id, name_sort(row.given_name.as_deref(), row.family_name.as_deref(), &row.display_name)])).collect();
+    // Reading a list of rows is spelled differently.
+    let sql = conn.pick(
+        "UPDATE employees SET name_sort = e.value ->> 1 FROM json_each($2) AS e WHERE tenant_id = $1 AND id = e.value ->> 0",
+        "UPDATE employees SET name_sort = e.v ->> 1 FROM jsonb_array_elements($2) AS e (v) WHERE tenant_id = $1 AND id = (e.v ->> 0)::uuid",
+    );
+    conn.query(sql).bind(tenant).bind(Value::Json(sorted.to_string())).execute().await?;
+    Ok(())
+}
+
+/// SQLite: the first of these ids that a table does not have.
+pub(super) async fn first_missing(conn: &Conn, tenant: TenantId, table: &str, ids: &[Uuid]) -> Result<Option<Uuid>> {
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push("SELECT e.value FROM json_each(").push_value(id_list(ids)).push(") AS e WHERE NOT EXISTS (SELECT 1 FROM ").push_ident(table);
+    sql.push(" AS t WHERE t.tenant_id = ").push_value(tenant).push(" AND t.id = e.value) ORDER BY e.id LIMIT 1");
+    Ok(conn.query_built(sql).fetch_optional::<(Uuid,)>().await?.map(|(id,)| id))
+}
+
+/// SQLite: the first of these ids that a column of a table still names.
+pub(super) async fn first_referenced(conn: &Conn, tenant: TenantId, table: &str, column: &str, ids: &[Uuid]) -> Result<Option<Uuid>> {
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push("SELECT t.").push_ident(column).push(" FROM ").push_ident(table).push(" AS t WHERE t.tenant_id = ").push_value(tenant);
+    sql.push(" AND t.").push_ident(column).push(" IN (SELECT value FROM json_each(").push_value(id_list(ids)).push(")) LIMIT 1");
+    Ok(conn.query_built(sql).fetch_optional::<(Uuid,)>().await?.map(|(id,)| id))
+}
+
+/// SQLite: whether a table has a row with these values.
+pub(super) async fn has_row(conn: &Conn, tenant: TenantId, table: &str, values: &[(&str, &Value)]) -> Result<bool> {
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push("SELECT 1 FROM ").push_ident(table).push(" AS t WHERE t.tenant_id = ").push_value(tenant);
+    for (column, value) in values {
+        sql.push(" AND t.").push_ident(column).push(" = ").push_value((*value).clone());
+    }
+    sql.push(" LIMIT 1");
+    Ok(conn.query_built(sql).fetch_optional::<(i64,)>().await?.is_some())
+}
+
+/// The table and its plans, for who reads a refusal.
+pub(super) enum Attempt<'p> {
+    /// Rows were to be made.
+    Insert(&'p Insert),
+    /// Rows were to be changed.
+    Update(&'p super::plan::Update),
+    /// Rows were to be removed.
+    Delete(&'p Delete, &'p [Uuid]),
+}
+
+/// Removes a deleted tenant's records.
+pub async fn delete_rows_of(tx: &Conn, tenant: TenantId) -> Result<()> {
+    if tx.dialect() == crate::db::Dialect::Sqlite {
+        let mut sql = SqlBuf::new(tx.dialect());
+        sql.push("DELETE FROM employee_search_index WHERE rowid IN (SELECT doc_id FROM employee_search WHERE tenant_id = ")
+            .push_value(tenant)
+            .push(")");
+        tx.query_built(sql).execute().await?;
+    }
+    // The two tables name each other.
+    tx.query("UPDATE departments SET head_employee_id = NULL WHERE tenant_id = $1").bind(tenant).execute().await?;
+    for sql in [
+        "DELETE FROM employee_search WHERE tenant_id = $1",
+        "DELETE FROM payslips WHERE tenant_id = $1",
+        "DELETE FROM payroll_runs WHERE tenant_id = $1",
+        "DELETE FROM compensations WHERE tenant_id = $1",
+        "DELETE FROM job_assignments WHERE tenant_id = $1",
+        "DELETE FROM employee_private WHERE tenant_id = $1",
+        "DELETE FROM employees WHERE tenant_id = $1",
+        "DELETE FROM departments WHERE tenant_id = $1",
+    ] {
+        tx.query(sql).bind(tenant).execute().await?;
+    }
+    Ok(())
+}

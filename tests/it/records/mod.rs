@@ -1,0 +1,3 @@
+//! `/rest/v1`, through the door.
+
+mod wire;
