@@ -150,9 +150,9 @@ impl Access {
         self.rows(action, |rule| rule.group == column.group && rule.columns.as_ref().is_none_or(|columns| columns.contains(&column.name)))
     }
 
-    /// The rows in which anything at all may be read.
-    pub fn readable(&self) -> Rows {
-        self.rows(Action::Read, |_| true)
+    /// The rows in which anything at all may be read or written.
+    pub fn any(&self, action: Action) -> Rows {
+        self.rows(action, |_| true)
     }
 
     /// The rows that may be made or removed.

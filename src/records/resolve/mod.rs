@@ -69,7 +69,7 @@ impl Resolver<'_> {
         let access = self.asker.access(table);
         let base = match access.row(Action::Read, table) {
             // Only some columns are open: the rows in which any of them is.
-            Rows::None => access.readable(),
+            Rows::None => access.any(Action::Read),
             rows => rows,
         };
         if base == Rows::None {

@@ -63,6 +63,9 @@ impl Resolver<'_> {
     /// What a PATCH is to change.
     pub(crate) fn update(&self, table: &Arc<Table>, query: &QueryString, body: Body) -> RestResult<Update> {
         let access = self.asker.access(table);
+        if access.any(Action::Update) == Rows::None {
+            return Err(self.denied_table(&table.name));
+        }
         if !has_filter(query) {
             return Err(unfiltered("UPDATE"));
         }
@@ -80,9 +83,6 @@ impl Resolver<'_> {
             fold_address(table, &column, &mut value);
             allowed = allowed.and(self.within(table, &access.column(Action::Update, &column)));
             set.push((column, value));
-        }
-        if set.is_empty() && access.readable() == Rows::None {
-            return Err(self.denied_table(&table.name));
         }
         Ok(Update { table: Arc::clone(table), set, filter, allowed })
     }
