@@ -22,6 +22,7 @@ use tower_service::Service as _;
 
 use super::{
     cors,
+    leftover::Leftover,
     metrics::metrics,
     notes::{NOTES, Notes, REQUEST_ID},
     prefix::strip_tenant,
@@ -66,7 +67,13 @@ impl Front {
         let method = request.method().clone();
         let origin = request.headers().get(header::ORIGIN).cloned();
 
+        let leftover = Leftover::watch(&mut request);
         let mut response = NOTES.scope(Arc::clone(&notes), self.dispatch(surface, request)).await;
+        if let Some(leftover) = leftover
+            && !leftover.clear().await
+        {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         self.dress(&notes, origin, response.headers_mut());
 
         let took = began.elapsed();

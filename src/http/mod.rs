@@ -7,6 +7,7 @@ pub mod body;
 mod cors;
 mod framing;
 mod layers;
+mod leftover;
 pub(crate) mod metrics;
 mod notes;
 mod peer;

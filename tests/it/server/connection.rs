@@ -21,6 +21,32 @@ async fn plain_requests_are_answered_one_after_the_other_on_one_connection() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_reads_does_not_break_the_connection() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    for _ in 0..20 {
+        // Nothing takes a POST at this path, which is known before the body is there.
+        stream.write_all(b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n").await.unwrap();
+        tokio::task::yield_now().await;
+        stream.write_all(&[b'x'; 70_000]).await.unwrap();
+        stream.write_all(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let answers = read_until(&mut stream, "hello").await;
+        assert_eq!(status_line(&answers), "HTTP/1.1 405 Method Not Allowed");
+        assert!(!answers.contains("connection: close"), "{answers}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_when_an_unread_body_ends_the_connection() {
+    let server = Server::start().await;
+    for head in ["Content-Length: 10000000", "Content-Length: 3\r\nExpect: 100-continue"] {
+        let answer = server.exchange(format!("POST /hello HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n")).await;
+        assert_eq!(status_line(&answer), "HTTP/1.1 405 Method Not Allowed");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn ambiguous_framing_is_refused_and_the_connection_closed() {
     let server = Server::start().await;
     let requests = [
