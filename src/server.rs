@@ -30,7 +30,7 @@ use crate::{
         metrics::metrics,
         wire::{Patience, Wire},
     },
-    router,
+    router, storage,
 };
 
 /// Takes the address to listen on and opens everything that the settings name. With port 0, the settings of the [`App`] hold the port it
@@ -46,7 +46,9 @@ pub async fn open(mut config: Config, clock: Clock) -> Result<(App, TcpListener)
 /// Serves until `shutdown` is cancelled, lets what is in flight finish, and closes the database.
 pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
     let front = service(app.clone());
+    let sweeper = tokio::spawn(storage::keep_swept(app.clone()));
     serve_front(front, &app.config.http, listener, app.stopping.clone(), shutdown).await?;
+    sweeper.await?;
     app.close().await;
     Ok(())
 }

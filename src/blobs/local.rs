@@ -102,17 +102,17 @@ impl Local {
 
     pub(super) async fn copy(&self, from: BlobId, to: BlobId) -> Result<bool> {
         let directory = Arc::clone(&self.0);
-        Ok(blocking(move || directory.copy(from, to)).await?)
+        blocking(move || directory.copy(from, to)).await
     }
 
     pub(super) async fn delete(&self, ids: Vec<BlobId>) -> Result<()> {
         let directory = Arc::clone(&self.0);
-        Ok(blocking(move || directory.delete(&ids)).await?)
+        blocking(move || directory.delete(&ids)).await
     }
 
     pub(super) async fn sweep_staging(&self, age: Duration) -> Result<()> {
         let staging = self.0.staging.clone();
-        Ok(blocking(move || sweep(&staging, age)).await?)
+        blocking(move || sweep(&staging, age)).await
     }
 }
 
@@ -322,7 +322,7 @@ impl Stream for FileReader {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
-    Ok(joined(spawn_blocking(work).await)?)
+    joined(spawn_blocking(work).await)
 }
 
 fn joined<T>(result: Result<io::Result<T>, tokio::task::JoinError>) -> Result<T> {

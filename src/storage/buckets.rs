@@ -213,18 +213,27 @@ async fn visible(app: &App, caller: &Caller, name: &BucketName) -> Result<Bucket
 pub(super) struct BucketChange {
     public: Option<bool>,
     /// Null lifts the limit.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<SizeLimit>)]
-    file_size_limit: Option<Option<SizeLimit>>,
+    file_size_limit: Change<SizeLimit>,
     /// Null takes all types.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default)]
     #[schema(value_type = Option<Vec<MimePattern>>)]
-    allowed_mime_types: Option<Option<Vec<MimePattern>>>,
+    allowed_mime_types: Change<Vec<MimePattern>>,
 }
 
-/// Tells null from absent.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
+/// A field of a change: null is not the same as absent.
+#[derive(Default)]
+enum Change<T> {
+    #[default]
+    Stay,
+    Become(Option<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Become)
+    }
 }
 
 #[utoipa::path(put, path = "/storage/v1/bucket/{bucket}", tag = "storage", params(("bucket" = String, Path, description = "The bucket")),
@@ -236,16 +245,16 @@ pub(super) async fn update_bucket(
     JsonBody(change): JsonBody<BucketChange>,
 ) -> Result<Json<Done>, StorageError> {
     let mut bucket = managed(&app, &caller, &name).await?;
-    if change.public.is_none() && change.file_size_limit.is_none() && change.allowed_mime_types.is_none() {
+    if let BucketChange { public: None, file_size_limit: Change::Stay, allowed_mime_types: Change::Stay } = change {
         return Err(StorageError::invalid("body must have at least one of public, file_size_limit, allowed_mime_types"));
     }
     if let Some(public) = change.public {
         bucket.public = public;
     }
-    if let Some(limit) = change.file_size_limit {
+    if let Change::Become(limit) = change.file_size_limit {
         bucket.file_size_limit = limit.map(|limit| limit.0);
     }
-    if let Some(patterns) = change.allowed_mime_types {
+    if let Change::Become(patterns) = change.allowed_mime_types {
         bucket.allowed_mime_types = mime_column(patterns);
     }
     bucket.updated_at = app.clock.now();

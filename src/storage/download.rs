@@ -1,5 +1,7 @@
 //! Bytes on their way out: whole or a range, or only the news that they have not changed.
 
+use std::fmt::Write as _;
+
 use axum::{
     body::Body,
     extract::State,
@@ -281,7 +283,7 @@ fn attachment(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
             extended.push(char::from(byte));
         } else {
-            extended.push_str(&format!("%{byte:02X}"));
+            let _ = write!(extended, "%{byte:02X}");
         }
     }
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}")
@@ -332,7 +334,7 @@ mod tests {
             let header = attachment(&name);
             let header = HeaderValue::from_str(&header).unwrap();
             let text = header.to_str().unwrap();
-            prop_assert!(text.matches('"').count() % 2 == 0);
+            prop_assert!(text.matches('"').count().is_multiple_of(2));
             prop_assert!(text.starts_with("attachment;"));
         }
     }

@@ -115,7 +115,7 @@ impl StorageError {
         Self::new(Code::MissingBytes, "The resource was not found")
     }
 
-    /// The words that clients know from a server whose rules are PostgreSQL's.
+    /// The words that clients know from a server with the rules of `PostgreSQL`.
     pub(super) fn refused_row() -> Self {
         Self::new(Code::AccessDenied, "new row violates row-level security policy")
     }

@@ -66,8 +66,7 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     type Rejection = StorageError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, StorageError> {
-        let limit = usize::try_from(app.config.http.max_json_bytes).unwrap_or(usize::MAX);
-        Ok(Self(body::read_json(request, limit).await?))
+        Ok(Self(body::read_json(request, app.config.http.max_json_bytes).await?))
     }
 }
 

@@ -22,7 +22,7 @@ mod upload;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use self::sweep::sweep;
+pub use self::sweep::{keep_swept, sweep};
 use crate::app::App;
 
 /// The routes of storage.

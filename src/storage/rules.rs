@@ -167,7 +167,7 @@ fn grant(rule: &Rule, caller: &Caller, bucket: &str) -> Option<Grant> {
         (Who::Key(action), Principal::Key(key)) if key.scopes.allow(&format!("storage.{bucket}"), *action) => None,
         (Who::User, Principal::User(user)) => Some(user),
         (Who::Employee, Principal::User(user)) if user.employee_id.is_some() => Some(user),
-        (Who::Role(role), Principal::User(user)) if user.roles.has(role) => Some(user),
+        (Who::Role(wanted), Principal::User(user)) if user.roles.has(wanted) => Some(user),
         _ => return None,
     };
     let (owner, under) = match rule.condition {

@@ -376,7 +376,7 @@ fn push_folder(sql: &mut SqlBuf, folder: &Folder<'_>) {
     }
 }
 
-/// Both engines fold ASCII here: names are in the collation "C" on PostgreSQL.
+/// Both engines fold ASCII here: names are in the collation "C" on `PostgreSQL`.
 fn push_search(sql: &mut SqlBuf, folder: &Folder<'_>) {
     if !folder.search.is_empty() {
         let length = i64::try_from(folder.search.chars().count()).unwrap_or(i64::MAX);

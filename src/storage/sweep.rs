@@ -12,9 +12,28 @@ const GRACE: Duration = Duration::from_mins(1);
 /// Blobs removed at a time.
 const BATCH: i64 = 500;
 
+/// How often it is done.
+const EVERY: Duration = Duration::from_mins(5);
+
+/// Sweeps now and then, until the process is to stop.
+pub async fn keep_swept(app: App) {
+    let mut next = tokio::time::interval(EVERY);
+    loop {
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            _ = next.tick() => {}
+        }
+        match sweep(&app).await {
+            Ok(0) => {}
+            Ok(blobs) => tracing::info!(blobs, "removed bytes that no object names"),
+            Err(error) => tracing::warn!(%error, "bytes that no object names could not be removed; trying again later"),
+        }
+    }
+}
+
 /// Removes what uploads that failed, and objects that were replaced or removed, have left. Tells how many blobs there were.
 ///
-/// Run at start and every few minutes; it may run on several nodes at once. The bytes go first and the note after them, so that a
+/// It may run on several nodes at once. The bytes go first and the note after them, so that a
 /// crash in between only leaves a note.
 pub async fn sweep(app: &App) -> Result<u64> {
     let now = app.clock.now();

@@ -2,6 +2,12 @@
 
 mod buckets;
 mod download;
+mod keys;
+mod listing;
+mod objects;
+mod rights;
+mod signed;
+mod sweep;
 mod upload;
 
 use axum::body::Body;
