@@ -1,6 +1,7 @@
 //! The command line: a file per command. A command reads the settings, opens what it needs, and says on standard output what it did;
 //! the log and errors go to standard error.
 
+mod import;
 mod key;
 mod openapi;
 mod serve;
@@ -44,6 +45,8 @@ enum Command {
     SigningKey(signing_key::SigningKey),
     /// Make users
     User(user::User),
+    /// Load records from files
+    Import(import::Import),
     /// Write the API's document, OpenAPI 3.1, to standard output
     Openapi,
 }
@@ -59,6 +62,7 @@ impl Command {
             Self::Key(key) => key.run(settings).await,
             Self::SigningKey(signing_key) => signing_key.run(settings).await,
             Self::User(user) => user.run(settings).await,
+            Self::Import(import) => import.run(settings).await,
             Self::Openapi => openapi::run(),
         }
     }

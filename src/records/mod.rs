@@ -19,6 +19,7 @@ pub mod catalog;
 mod document;
 mod error;
 mod execute;
+mod import;
 mod parse;
 mod plan;
 mod render;
@@ -28,4 +29,9 @@ mod search;
 mod shape;
 mod sql;
 
-pub use self::{api::router, error::RestError, sql::delete_rows_of};
+pub use self::{
+    api::router,
+    error::RestError,
+    import::{Progress, Refused, Report, import_employees},
+    sql::delete_rows_of,
+};

@@ -8,7 +8,7 @@ use super::{
     search::{Entry, Names, name_sort},
 };
 use crate::{
-    db::{Conn, SqlBuf, Value},
+    db::{Conn, SqlBuf, Timestamp, Value},
     error::Result,
     row_type,
     tenants::TenantId,
@@ -192,6 +192,27 @@ pub async fn delete_rows_of(tx: &Conn, tenant: TenantId) -> Result<()> {
         "DELETE FROM departments WHERE tenant_id = $1",
     ] {
         tx.query(sql).bind(tenant).execute().await?;
+    }
+    Ok(())
+}
+
+/// The ids of a table's rows by another key of theirs.
+pub(super) async fn ids_by(conn: &Conn, tenant: TenantId, table: &str, key: &str) -> Result<Vec<(String, Uuid)>> {
+    let mut sql = SqlBuf::new(conn.dialect());
+    sql.push("SELECT ").push_ident(key).push(", id FROM ").push_ident(table).push(" WHERE tenant_id = ").push_value(tenant);
+    conn.query_built(sql).heavy().fetch_all().await
+}
+
+/// Says who leads departments that nobody leads yet.
+pub(super) async fn appoint_heads(tx: &Conn, tenant: TenantId, now: Timestamp, heads: &[(Uuid, Uuid)]) -> Result<()> {
+    for (department, head) in heads {
+        tx.query("UPDATE departments SET head_employee_id = $3, version = version + 1, updated_at = $4 WHERE tenant_id = $1 AND id = $2 AND head_employee_id IS NULL")
+            .bind(tenant)
+            .bind(department)
+            .bind(head)
+            .bind(now)
+            .execute()
+            .await?;
     }
     Ok(())
 }
