@@ -101,13 +101,12 @@ impl Directory {
 
     /// The key with this hash, if it is in force.
     pub async fn key(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Arc<ApiKey>>> {
-        let key = match self.keys.get(&hash) {
-            Some(key) => key,
-            None => {
-                let key = self.load_key(&hash).await?;
-                self.keys.insert(hash, key.clone());
-                key
-            }
+        let key = if let Some(key) = self.keys.get(&hash) {
+            key
+        } else {
+            let key = self.load_key(&hash).await?;
+            self.keys.insert(hash, key.clone());
+            key
         };
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
     }

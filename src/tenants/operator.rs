@@ -22,9 +22,8 @@ impl FromRequestParts<App> for Operator {
         let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let text = bearer.or_else(|| parts.headers.get("apikey")?.to_str().ok());
         let text = text.ok_or_else(|| refusal("this needs an operator key, as \"Authorization: Bearer basalt_operator_…\""))?;
-        let hash = match read_key(text) {
-            Some((KeyKind::Operator, hash)) => hash,
-            _ => return Err(refusal("that is no operator key; \"basalt key create --operator\" makes one")),
+        let Some((KeyKind::Operator, hash)) = read_key(text) else {
+            return Err(refusal("that is no operator key; \"basalt key create --operator\" makes one"));
         };
         let conn = app.db.read().await.map_err(Problem::from)?;
         if sql::operator_key_exists(&conn, &hash).await.map_err(Problem::from)? {

@@ -1,6 +1,6 @@
 //! One binary with all tests that go through the door. They run on SQLite, or on PostgreSQL when `TEST_DATABASE_URL` names one.
 
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that goes wrong should stop where it does")]
+#![expect(clippy::unwrap_used, reason = "a test that goes wrong should stop where it does")]
 
 mod auth;
 mod database;
