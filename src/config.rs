@@ -82,8 +82,6 @@ pub struct Auth {
     pub argon2_parallelism: u32,
     pub hash_threads: usize,
     pub hash_queue: usize,
-    pub access_token_seconds: i64,
-    pub refresh_reuse_seconds: i64,
 }
 
 /// `[records]`
@@ -652,8 +650,6 @@ fn distance(from: &str, to: &str) -> usize {
     row[to.len()]
 }
 
-const DAY: i64 = 86_400;
-
 /// Every number with its least and its greatest sane value.
 const RANGES: &[(&str, i64, i64)] = &[
     ("database.max_connections", 1, 1000),
@@ -671,13 +667,11 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("http.max_in_flight", 1, 1_000_000),
     ("http.stop_delay_seconds", 0, 300),
     ("http.drain_seconds", 0, 3600),
-    ("auth.argon2_memory_kib", 8192, 4 << 20),
-    ("auth.argon2_iterations", 1, 100),
-    ("auth.argon2_parallelism", 1, 64),
+    ("auth.argon2_memory_kib", 8192, 256 << 10),
+    ("auth.argon2_iterations", 1, 16),
+    ("auth.argon2_parallelism", 1, 16),
     ("auth.hash_threads", 0, 1024),
     ("auth.hash_queue", 1, 100_000),
-    ("auth.access_token_seconds", 30, 7 * DAY),
-    ("auth.refresh_reuse_seconds", 0, 3600),
     ("records.max_rows", 1, 1_000_000),
     ("storage.max_upload_bytes", 1, 1 << 50),
 ];

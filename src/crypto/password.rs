@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_mins(1);
 /// The nicest a hash may be to everything else without starving: half of the lowest priority there is.
 const NICENESS: i32 = 10;
 
-/// A stored hash that asks for more than this was not made by us and could be made to stop us.
+/// A stored hash that asks for more than this was not made by us, whose settings end here, too, and could be made to stop us.
 const MOST_MEMORY_KIB: u32 = 256 * 1024;
 const MOST_PASSES: u32 = 16;
 const MOST_LANES: u32 = 16;
