@@ -3,6 +3,7 @@
 use futures_util::{TryStreamExt, stream};
 
 use super::*;
+use crate::config::BlobsS3;
 
 type Chunks = Vec<std::result::Result<Bytes, &'static str>>;
 
@@ -80,6 +81,38 @@ async fn leaves_nothing_of_what_failed(blobs: &Blobs) {
 #[tokio::test]
 async fn memory_keeps_the_contract() {
     keeps_the_contract(&Blobs::memory()).await;
+}
+
+/// A server that speaks S3, as far as it is needed here, on a port of its own.
+async fn s3_server(root: &std::path::Path) -> BlobsS3 {
+    let mut service = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
+    service.set_auth(s3s::auth::SimpleAuth::from_single("key", "secret"));
+    let service = service.build();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let connection = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(connection.serve_connection(hyper_util::rt::TokioIo::new(stream), service.clone()));
+        }
+    });
+    BlobsS3 {
+        endpoint,
+        region: "us-east-1".to_owned(),
+        access_key_id: "key".to_owned(),
+        secret_access_key: "secret".to_owned(),
+        allow_http: true,
+        path_style: true,
+    }
+}
+
+#[tokio::test]
+async fn s3_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("bucket")).unwrap();
+    let settings = s3_server(directory.path()).await;
+    let remote = Remote::s3("bucket", "some/prefix".to_owned(), &settings).unwrap();
+    keeps_the_contract(&Blobs { place: Place::Remote(remote) }).await;
 }
 
 #[test]
