@@ -21,6 +21,7 @@ use crate::{app::App, crypto::Verified, error::Error, tenants::Tenant};
 
 /// What is given for a session.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Grant {
     /// `password` or `refresh_token`.
     #[param(example = "password")]

@@ -27,6 +27,7 @@ pub(super) enum SignOutScope {
 
 /// Which sessions end.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct SignOut {
     /// Without it, all of them.
     #[param(inline)]

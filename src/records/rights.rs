@@ -130,7 +130,11 @@ impl Asker {
             Scope::Active => self.employee().is_some(),
             Scope::Reports | Scope::Own | Scope::OwnFinal => self.employee().is_some() && table.owner.is_some(),
         };
-        let of_table = |rule: &&Rule| rule.table.as_ref().is_none_or(|name| *name == table.name) && possible(rule.scope) && self.is(&rule.who);
+        // A rule for all tables says nothing of one that has no such fields.
+        let has = |group| table.columns.iter().any(|column| column.group == group);
+        let of_table = |rule: &&Rule| {
+            rule.table.as_ref().is_none_or(|name| *name == table.name) && has(rule.group) && possible(rule.scope) && self.is(&rule.who)
+        };
         Access { rules: Granted::By(default_rules().iter().filter(of_table).collect()) }
     }
 

@@ -126,7 +126,7 @@ async fn sort_names(conn: &Conn, tenant: TenantId, rows: &[NamesRow]) -> Result<
         rows.iter().map(|row| json!([row.id, name_sort(row.given_name.as_deref(), row.family_name.as_deref(), &row.display_name)])).collect();
     // Reading a list of rows is spelled differently.
     let sql = conn.pick(
-        "UPDATE employees SET name_sort = e.value ->> 1 FROM json_each($2) AS e WHERE tenant_id = $1 AND id = e.value ->> 0",
+        "UPDATE employees SET name_sort = e.value ->> 1 FROM json_each($2) AS e WHERE tenant_id = $1 AND employees.id = e.value ->> 0",
         "UPDATE employees SET name_sort = e.v ->> 1 FROM jsonb_array_elements($2) AS e (v) WHERE tenant_id = $1 AND id = (e.v ->> 0)::uuid",
     );
     conn.query(sql).bind(tenant).bind(Value::Json(sorted.to_string())).execute().await?;

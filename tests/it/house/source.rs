@@ -130,6 +130,13 @@ pub(super) fn statements(for_sqlite: bool) -> BTreeSet<String> {
             if call.method == "query" && call.args.len() == 1 {
                 self.take(&call.args[0]);
             }
+            // Picked ahead of its query. What is no whole statement is a part of one that is built.
+            if call.method == "pick" && call.args.len() == 2 {
+                let picked = &call.args[usize::from(!self.for_sqlite)];
+                if matches!(picked, Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if is_statement(&text.value())) {
+                    self.take(picked);
+                }
+            }
             syn::visit::visit_expr_method_call(self, call);
         }
     }
@@ -141,6 +148,10 @@ pub(super) fn statements(for_sqlite: bool) -> BTreeSet<String> {
         }
     }
     found.texts
+}
+
+fn is_statement(text: &str) -> bool {
+    ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "].iter().any(|verb| text.starts_with(verb))
 }
 
 fn literals_of(path: &str) -> Vec<String> {

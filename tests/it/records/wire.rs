@@ -207,6 +207,44 @@ async fn rows_that_are_there_are_merged_or_left() {
 }
 
 #[tokio::test]
+async fn a_changed_name_is_found_and_sorted_anew() {
+    let app = TestApp::new().await;
+    let (_, people) = company(&app.service()).await;
+    let service = app.service();
+    let id = people[0]["id"].as_str().unwrap();
+    let renamed = service.patch(&format!("/rest/v1/employees?id=eq.{id}"), json!({ "display_name": "Zoë Last", "family_name": "Last" })).await;
+    assert_eq!(renamed.status, 204, "{}", renamed.text());
+    let merging = service.clone().header("prefer", "resolution=merge-duplicates");
+    let merged =
+        merging.post("/rest/v1/employees?on_conflict=employee_number", json!({ "employee_number": "1", "display_name": "Zoë Lasting" })).await;
+    assert_eq!(merged.status, 200, "{}", merged.text());
+    let found = service.get("/rest/v1/employees/_search?q=lasting&select=id").await;
+    assert_eq!(found.json(), json!([{ "id": id }]));
+    let sorted = service.get(&format!("/rest/v1/employees?id=eq.{id}&select=name_sort")).await;
+    assert!(sorted.text().contains("last"), "{}", sorted.text());
+}
+
+#[tokio::test]
+async fn a_table_whose_fields_are_all_closed_is_closed() {
+    let app = TestApp::new().await;
+    company(&app.service()).await;
+    let search = app.function("employees:read").await;
+    for path in [
+        "compensations",
+        "payslips",
+        "payroll_runs",
+        "compensations?select=",
+        "employees?select=id,compensations()",
+        "employees?select=id,compensations(*)",
+    ] {
+        let reply = search.get(&format!("/rest/v1/{path}")).await;
+        assert_eq!((reply.status.as_u16(), reply.json()["code"].as_str()), (403, Some("42501")), "{path}: {}", reply.text());
+    }
+    let counted = search.header("prefer", "count=exact").get("/rest/v1/compensations").await;
+    assert_eq!(counted.header("content-range"), "");
+}
+
+#[tokio::test]
 async fn broken_rules_are_told_in_postgresqls_words() {
     let app = TestApp::new().await;
     let service = app.service();
