@@ -1,8 +1,8 @@
 //! What handlers of storage take from a request, refused in the shape of this wire.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{header, request::Parts},
+    extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request},
+    http::{Method, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::de::DeserializeOwned;
@@ -30,9 +30,22 @@ impl FromRequestParts<App> for ObjectPath {
         let Path((bucket, key)) = Path::<(String, String)>::from_request_parts(parts, app)
             .await
             .map_err(|_| StorageError::new(Code::InvalidKey, "Invalid key: the path is not UTF-8"))?;
+        if is_in_bucket_public(parts) {
+            return Ok(Self { bucket: BucketName::read("public")?, key: ObjectKey::read(&format!("{bucket}/{key}"))? });
+        }
         Ok(Self { bucket: BucketName::read(&bucket)?, key: ObjectKey::read(&key)? })
     }
 }
+
+/// Many apps have a bucket called `public`. Reading `/object/public/a/b` is reading `b` from the public bucket `a`; but writing there
+/// can only mean the key `a/b` of that bucket.
+fn is_in_bucket_public(parts: &Parts) -> bool {
+    let matched = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    matched == PUBLIC_OBJECTS && !matches!(parts.method, Method::GET | Method::HEAD)
+}
+
+/// The route of what everybody may read.
+pub(super) const PUBLIC_OBJECTS: &str = "/storage/v1/object/public/{bucket}/{*key}";
 
 /// `{bucket}` of the path.
 pub(super) struct BucketPath(pub(super) BucketName);

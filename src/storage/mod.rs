@@ -20,6 +20,7 @@ mod sql;
 mod sweep;
 mod upload;
 
+use axum::routing::post;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::sweep::{keep_swept, sweep};
@@ -40,6 +41,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(upload::upload_object, upload::update_object, download::get_object, objects::delete_object))
         .routes(routes!(download::get_authenticated_object))
         .routes(routes!(download::get_public_object))
+        .route(extract::PUBLIC_OBJECTS, post(upload::upload_object).put(upload::update_object).delete(objects::delete_object))
         .routes(routes!(objects::get_object_info))
         .routes(routes!(objects::get_authenticated_object_info))
         .routes(routes!(objects::get_public_object_info))

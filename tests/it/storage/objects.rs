@@ -120,3 +120,19 @@ async fn bodies_that_are_none_are_refused_in_the_shape_of_the_wire() {
         assert_eq!(typed.json()["statusCode"], "415", "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_bucket_may_be_called_public() {
+    let app = app().await;
+    let service = app.service();
+    make_bucket(&service, json!({ "name": "public", "public": true })).await;
+    for path in ["public/a.txt", "public/folder/b.txt", "public/deep/er/c.txt"] {
+        assert_eq!(put_ok(&service, path, path).await["Key"], path);
+        assert_eq!(service.send(Method::PUT, &format!("/storage/v1/object/{path}"), path).await.json()["Key"], path);
+        assert_eq!(get(&app.nobody(), &format!("public/{path}")).await.text(), path);
+        assert_eq!(get(&service, &format!("authenticated/{path}")).await.text(), path);
+    }
+    assert!(app.anonymous().delete("/storage/v1/object/public/folder/b.txt").await.status.is_client_error());
+    assert_eq!(service.delete("/storage/v1/object/public/folder/b.txt").await.status, 200);
+    assert_eq!(get(&app.nobody(), "public/public/folder/b.txt").await.status, 400);
+}

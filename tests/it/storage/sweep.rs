@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{path::Path, task::Poll, time::Duration};
 
 use axum::body::Body;
 use basalt::{blobs::BlobId, storage::sweep};
@@ -76,6 +76,59 @@ async fn what_a_crash_left_is_removed_once_no_upload_can_be_under_way() {
     app.app.clock.advance(Duration::from_secs(2 * 3600));
     assert_eq!(sweep(&app.app).await.unwrap(), 1);
     assert!(!has_bytes(&app, blob).await);
+}
+
+/// Lets a future run for a number of polls only, and then drops it, as when a client goes away.
+async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    let mut polls = 0;
+    std::future::poll_fn(|cx| {
+        if polls == times {
+            return Poll::Ready(None);
+        }
+        polls += 1;
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+fn files_below(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+}
+
+#[tokio::test]
+async fn an_upload_dropped_at_any_step_is_whole_or_leaves_nothing() {
+    let app = app().await;
+    let mut finished = 0;
+    for size in [10, 300_000] {
+        for polls in 0..24 {
+            let body = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![7; size]))]);
+            let path = format!("/storage/v1/object/files/{size}/{polls}");
+            let client = app.service();
+            let reply = poll_times(client.send(Method::POST, &path, Body::from_stream(body)), polls).await;
+            finished += usize::from(reply.is_some_and(|reply| reply.status == 200));
+        }
+    }
+    assert!(finished > 0, "some had enough time");
+    app.app.clock.advance(Duration::from_secs(25 * 3600));
+    let mut files = 0;
+    // What was handed to the database and to the disk runs on to its end.
+    for _ in 0..10_000 {
+        app.app.clock.advance(Duration::from_secs(25 * 3600));
+        sweep(&app.app).await.unwrap();
+        files = files_below(&app.app.config.data_dir.join("blobs"));
+        let rows: Vec<(Uuid,)> = app.app.db.read().await.unwrap().query("SELECT blob_id FROM objects").fetch_all().await.unwrap();
+        for (blob,) in &rows {
+            assert!(has_bytes(&app, (*blob).into()).await, "an object without bytes");
+        }
+        if files == rows.len() && loose(&app).await.is_empty() {
+            assert!(rows.len() >= finished);
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{files} files, {:?}", loose(&app).await);
 }
 
 #[tokio::test]
