@@ -8,5 +8,6 @@ mod house;
 mod records;
 mod server;
 mod storage;
+mod story;
 mod support;
 mod tenants;
