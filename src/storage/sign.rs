@@ -77,7 +77,8 @@ pub(super) async fn sign_object(
     JsonBody(asked): JsonBody<SignRequest>,
 ) -> Result<Json<SignedUrl>, StorageError> {
     let expires = expiry(&app, asked.expires_in)?;
-    let (bucket, object) = find(&app, &caller, &path, true).await?;
+    // Also in a public bucket only who may select: the URL would outlive the bucket's being public.
+    let (bucket, object) = find(&app, &caller, &path, false).await?;
     let signed_url = sign(&app, &caller, &bucket.id, &object, expires)?;
     Ok(Json(SignedUrl { signed_url }))
 }

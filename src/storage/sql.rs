@@ -132,11 +132,12 @@ pub(super) async fn insert_object(conn: &Conn, tenant: TenantId, bucket: &str, o
     Ok(inserted == 1)
 }
 
-/// Gives an object new content and attributes, if it still has the blob it had when it was looked at.
+/// Gives an object new content and attributes, if it still has the blob it had when it was looked at. A key that is nobody's leaves the
+/// object with its owner.
 pub(super) async fn replace_object(conn: &Conn, tenant: TenantId, bucket: &str, object: &Object, seen: Uuid) -> Result<bool> {
     let updated = conn
         .query(
-            "UPDATE objects SET blob_id = $5, owner_id = $6, size = $7, sha256 = $8, content_type = $9, cache_control = $10,
+            "UPDATE objects SET blob_id = $5, owner_id = coalesce($6, owner_id), size = $7, sha256 = $8, content_type = $9, cache_control = $10,
                  robots_tag = $11, user_metadata = $12, updated_at = $13
              WHERE tenant_id = $1 AND bucket_id = $2 AND name = $3 AND blob_id = $4",
         )

@@ -71,7 +71,7 @@ async fn a_copy_lives_by_itself() {
     assert_eq!(get(&service, "files/b").await.text(), "one");
     assert_eq!(get(&service, "files/b").await.header("content-type"), "text/plain");
     service.delete("/storage/v1/object/files/a").await;
-    app.app.clock.advance(std::time::Duration::from_secs(3600));
+    app.app.clock.advance(std::time::Duration::from_hours(1));
     basalt::storage::sweep(&app.app).await.unwrap();
     assert_eq!(get(&service, "files/b").await.text(), "one");
 

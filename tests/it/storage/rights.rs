@@ -72,6 +72,9 @@ async fn a_user_owns_what_it_uploads_below_its_own_folder() {
     assert_eq!(app.nobody().get(&format!("/storage/v1{url}")).await.text(), "me");
     assert_eq!(put(&ann.clone().header("x-upsert", "true"), &mine, "us").await.status, 200);
 
+    assert_eq!(put(&app.service().header("x-upsert", "true"), &mine, "changed by a server").await.status, 200);
+    assert_eq!(get(&ann, &mine).await.text(), "changed by a server");
+
     has_no_part_in(&bob, "files", &format!("{id}/photos/me.png")).await;
     for path in
         [format!("files/{id}x/a"), format!("files/x/{id}/a"), format!("files/{id}"), format!("files/{}/a", id.to_uppercase()), "files/a".to_owned()]
@@ -221,6 +224,7 @@ async fn a_public_bucket_is_open_to_read_and_only_that() {
         assert_eq!(refusal(&put(&client, "open/b", "x").await), REFUSED_ROW);
         assert_eq!(refusal(&put(&client.clone().header("x-upsert", "true"), "open/a", "x").await), REFUSED_ROW);
         assert!(client.delete("/storage/v1/object/open/a").await.status.is_client_error());
+        assert_eq!(refusal(&sign(&client, "open/a").await), NO_OBJECT, "the URL would outlive the bucket's being public");
     }
 }
 

@@ -33,7 +33,7 @@ async fn bytes_that_no_object_names_are_removed_after_a_while() {
     assert_eq!(sweep(&app.app).await.unwrap(), 0, "who has just read the row may still open the bytes");
     assert!(has_bytes(&app, replaced).await && has_bytes(&app, removed).await);
 
-    app.app.clock.advance(Duration::from_secs(120));
+    app.app.clock.advance(Duration::from_mins(2));
     assert_eq!(sweep(&app.app).await.unwrap(), 2);
     assert!(!has_bytes(&app, replaced).await && !has_bytes(&app, removed).await);
     assert_eq!(loose(&app).await, []);
@@ -51,7 +51,7 @@ async fn what_a_failed_upload_left_is_removed() {
     assert_eq!(put(&app.service(), "files/a", "two").await.status, 400);
     let left = loose(&app).await;
     assert_eq!(left.len(), 1);
-    app.app.clock.advance(Duration::from_secs(120));
+    app.app.clock.advance(Duration::from_mins(2));
     sweep(&app.app).await.unwrap();
     assert_eq!(loose(&app).await, []);
     assert!(!has_bytes(&app, left[0].0.into()).await);
@@ -70,10 +70,10 @@ async fn what_a_crash_left_is_removed_once_no_upload_can_be_under_way() {
     let body = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"left"))]);
     app.app.blobs.put(blob, body, 10, async { Ok(()) }).await.unwrap();
 
-    app.app.clock.advance(Duration::from_secs(23 * 3600));
+    app.app.clock.advance(Duration::from_hours(23));
     assert_eq!(sweep(&app.app).await.unwrap(), 0, "the upload may still be under way");
     assert!(has_bytes(&app, blob).await);
-    app.app.clock.advance(Duration::from_secs(2 * 3600));
+    app.app.clock.advance(Duration::from_hours(2));
     assert_eq!(sweep(&app.app).await.unwrap(), 1);
     assert!(!has_bytes(&app, blob).await);
 }
@@ -111,11 +111,11 @@ async fn an_upload_dropped_at_any_step_is_whole_or_leaves_nothing() {
         }
     }
     assert!(finished > 0, "some had enough time");
-    app.app.clock.advance(Duration::from_secs(25 * 3600));
+    app.app.clock.advance(Duration::from_hours(25));
     let mut files = 0;
     // What was handed to the database and to the disk runs on to its end.
     for _ in 0..10_000 {
-        app.app.clock.advance(Duration::from_secs(25 * 3600));
+        app.app.clock.advance(Duration::from_hours(25));
         sweep(&app.app).await.unwrap();
         files = files_below(&app.app.config.data_dir.join("blobs"));
         let rows: Vec<(Uuid,)> = app.app.db.read().await.unwrap().query("SELECT blob_id FROM objects").fetch_all().await.unwrap();
@@ -142,13 +142,13 @@ async fn an_upload_that_took_too_long_does_not_become_an_object() {
     while loose(&app).await.is_empty() {
         tokio::task::yield_now().await;
     }
-    app.app.clock.advance(Duration::from_secs(25 * 3600));
+    app.app.clock.advance(Duration::from_hours(25));
     sweep(&app.app).await.unwrap();
     drop(sender);
     let reply = upload.await.unwrap();
     assert_eq!(reply.status, 400, "{}", reply.text());
     assert_eq!(get(&app.service(), "files/slow").await.status, 400);
-    app.app.clock.advance(Duration::from_secs(120));
+    app.app.clock.advance(Duration::from_mins(2));
     sweep(&app.app).await.unwrap();
     assert_eq!(loose(&app).await, [], "its bytes are not forgotten");
 }
