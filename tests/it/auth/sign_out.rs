@@ -93,7 +93,7 @@ async fn a_change_of_roles_is_felt_at_once() {
     };
     let pay = async || user.client.get("/rest/v1/compensations").await;
     let without = pay().await;
-    give(json!(["hr"])).await;
+    give(json!(["payroll"])).await;
     let with = pay().await;
     give(json!(null)).await;
     let after = pay().await;
