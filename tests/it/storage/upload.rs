@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use base64::Engine as _;
 use bytes::Bytes;
@@ -20,7 +22,7 @@ fn chunked(pieces: Vec<Bytes>) -> Body {
 fn form(parts: &[(&str, &str)]) -> (String, String) {
     let mut text = String::new();
     for (head, body) in parts {
-        text.push_str(&format!("--edge\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n"));
+        write!(text, "--edge\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n").unwrap();
     }
     ("multipart/form-data; boundary=edge".to_owned(), text + "--edge--\r\n")
 }
