@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, functions::FunctionFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, config::DbConfig, functions::FunctionFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{Conn, Engine, Settings, Tx, busy, migrate, value::Value};
@@ -252,6 +252,8 @@ fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags).map_err(Error::internal)?;
     connection.set_prepared_statement_cache_capacity(256);
     connection.busy_timeout(Duration::from_secs(5)).map_err(Error::internal)?;
+    // Without it SQLite plans a kept statement anew whenever a bound value changes, which costs more than most of our reads.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(Error::internal)?;
     connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;").map_err(Error::internal)?;
     add_fold(&connection).map_err(Error::internal)?;
     Ok(connection)
