@@ -9,7 +9,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Request, StatusCode, header};
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     app::App,
-    http::{PeerAddress, Problem, metrics::metrics},
+    http::{PeerAddress, Problem, metrics::metrics, note_route},
 };
 
 /// A database that needs longer to answer nothing is not ready to answer anything.
@@ -47,14 +47,16 @@ impl Health {
 
 /// Whether the process is alive. It asks nothing else, so that trouble elsewhere gets no process restarted.
 #[utoipa::path(get, path = "/health", tag = "server", security(()), responses((status = 200, body = Health)))]
-async fn get_health() -> Json<Health> {
+async fn get_health(extensions: Extensions) -> Json<Health> {
+    note_route(&extensions);
     Health::new("alive")
 }
 
 /// Whether requests should be sent here: the database answers, and the process is not about to stop.
 #[utoipa::path(get, path = "/ready", tag = "server", security(()), responses(
     (status = 200, body = Health), (status = 503, body = Problem, content_type = "application/problem+json")))]
-async fn get_ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
+async fn get_ready(State(app): State<App>, extensions: Extensions) -> Result<Json<Health>, Problem> {
+    note_route(&extensions);
     let not_ready = |why: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
     if app.stopping.is_cancelled() {
         return Err(not_ready("the server is stopping"));
@@ -73,6 +75,7 @@ async fn get_ready(State(app): State<App>) -> Result<Json<Health>, Problem> {
 #[utoipa::path(get, path = "/metrics", tag = "server", security((), ("metrics" = [])), responses(
     (status = 200, body = String, content_type = "text/plain"), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn get_metrics(State(app): State<App>, request: Request<Body>) -> Response {
+    note_route(request.extensions());
     let peer = request.extensions().get::<PeerAddress>().copied();
     let config = &app.config.metrics;
     let may_see = if config.token.is_empty() { is_local(peer, request.headers()) } else { shows(&config.token, request.headers()) };

@@ -1,5 +1,7 @@
 //! Every room mounted once. What is served and what is in the document are the same list.
 
+use std::sync::LazyLock;
+
 use axum::{
     Json, Router,
     extract::Request,
@@ -50,6 +52,7 @@ impl Modify for SecuritySchemes {
             |description: &str| SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build());
         components.add_security_scheme("user", bearer("A user's access token"));
         components.add_security_scheme("operator", bearer("An operator key"));
+        components.add_security_scheme("metrics", bearer("The setting metrics.token"));
     }
 }
 
@@ -80,19 +83,20 @@ pub fn document() -> Document {
 
 /// The router of a running process.
 pub fn router(app: App) -> Router {
-    let (router, document) = routes();
+    let (router, _) = routes();
     router
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")))
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_route)
-        .layer(axum::Extension(std::sync::Arc::new(document)))
         .with_state(app)
 }
 
 /// The document of this server, OpenAPI 3.1.
 #[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, body = serde_json::Value)))]
-async fn get_document(axum::Extension(document): axum::Extension<std::sync::Arc<Document>>) -> Json<std::sync::Arc<Document>> {
-    Json(document)
+async fn get_document() -> Json<&'static Document> {
+    // It is the same for every server of the process, and a layer to carry it would be paid for by every route.
+    static DOCUMENT: LazyLock<Document> = LazyLock::new(document);
+    Json(&DOCUMENT)
 }
 
 async fn unknown_route(request: Request) -> Response {

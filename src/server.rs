@@ -7,6 +7,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::body::Body;
+use futures_util::FutureExt as _;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -108,6 +109,9 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// How long to wait after a connection could not be taken: mostly the process has no descriptor left, and closing ones takes time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long nothing must happen for nothing to be on its way.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// hyper's own buffers grow up to this for large bodies; a head is bounded apart.
 const MAX_BUFFER: usize = 400 * 1024;
 
@@ -168,23 +172,31 @@ impl Door {
         metrics().connections.set(self.connections.len() as f64);
     }
 
-    /// Goes on for a while, with every answer ending its connection.
+    /// Goes on for a while, with every answer ending its connection, until nobody comes any more.
     async fn give_notice(&mut self, listener: &TcpListener, permits: &Arc<Semaphore>, delay: Duration) {
         let notice = sleep(delay);
         tokio::pin!(notice);
-        while !self.connections.is_empty() {
+        loop {
+            let is_quiet = self.connections.is_empty();
             tokio::select! {
-                () = &mut notice => return,
+                () = &mut notice => break,
                 (stream, peer, permit) = next(listener, permits) => self.admit(stream, peer, permit),
-                Some(_) = self.connections.join_next() => self.count(),
+                Some(_) = self.connections.join_next(), if !is_quiet => self.count(),
+                () = sleep(MOMENT), if is_quiet => break,
             }
+        }
+        // Closing the door resets whoever stands in front of it.
+        while let Some((stream, peer, permit)) = next(listener, permits).now_or_never() {
+            self.admit(stream, peer, permit);
         }
     }
 
-    /// Closes idle connections and lets the others finish, for so long.
+    /// Lets what is in flight finish, for so long, and closes idle connections.
     async fn drain(self, limit: Duration) {
-        let Self { graceful, connections, .. } = self;
-        if timeout(limit, graceful.shutdown()).await.is_err() {
+        let Self { graceful, mut connections, .. } = self;
+        // A request may be on its way over a connection that seems idle, or is new: its answer ends the connection by itself.
+        let all_end = async { while connections.join_next().await.is_some() {} };
+        if timeout(MOMENT.min(limit), all_end).await.is_err() && timeout(limit, graceful.shutdown()).await.is_err() {
             tracing::warn!(connections = connections.len(), "stopped with requests in flight");
         }
     }

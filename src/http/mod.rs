@@ -18,7 +18,7 @@ pub(crate) mod wire;
 
 pub use self::{
     layers::Front,
-    notes::{RequestId, current_request, note_tenant, request_id, wants_text_codes},
+    notes::{RequestId, current_request, note_route, note_tenant, request_id, wants_text_codes},
     peer::{Network, NotANetwork, PeerAddress},
     prefix::{OriginalPath, TenantInPath},
     problem::{Problem, report},

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::extract::MatchedPath;
-use http::{HeaderMap, HeaderValue, header::HeaderName, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, header::HeaderName, request::Parts};
 use uuid::Uuid;
 
 use super::surface::{API_VERSION, Surface};
@@ -43,7 +43,8 @@ impl Notes {
 
     /// The route as it is declared, which holds no value of the request; where nobody noted it, its surface.
     pub(super) fn route(&self) -> &str {
-        self.route.get().map_or(self.surface.prefix(), MatchedPath::as_str)
+        let otherwise = if self.surface == Surface::Other { "/" } else { self.surface.prefix() };
+        self.route.get().map_or(otherwise, MatchedPath::as_str)
     }
 }
 
@@ -101,12 +102,15 @@ pub fn wants_text_codes() -> bool {
 
 /// Notes the tenant that was found for the request being answered, and its route.
 pub fn note_tenant(parts: &Parts, reference: &str) {
-    let _ = NOTES.try_with(|notes| {
-        let _ = notes.tenant.set(reference.into());
-        if let Some(route) = parts.extensions.get::<MatchedPath>() {
-            let _ = notes.route.set(route.clone());
-        }
-    });
+    let _ = NOTES.try_with(|notes| notes.tenant.set(reference.into()));
+    note_route(&parts.extensions);
+}
+
+/// Notes the route of the request being answered. Only what runs behind the routes can know it.
+pub fn note_route(extensions: &Extensions) {
+    if let Some(route) = extensions.get::<MatchedPath>() {
+        let _ = NOTES.try_with(|notes| notes.route.set(route.clone()));
+    }
 }
 
 #[cfg(test)]

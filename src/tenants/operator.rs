@@ -9,7 +9,10 @@ use super::{
     key::{KeyKind, read_key},
     sql,
 };
-use crate::{app::App, http::Problem};
+use crate::{
+    app::App,
+    http::{Problem, note_route},
+};
 
 /// Proof that a request came with an operator key, as `Authorization: Bearer basalt_operator_…` or `apikey`.
 pub struct Operator(());
@@ -18,6 +21,7 @@ impl FromRequestParts<App> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        note_route(&parts.extensions);
         let refusal = |why| Problem::new(StatusCode::UNAUTHORIZED, why);
         let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let text = bearer.or_else(|| parts.headers.get("apikey")?.to_str().ok());

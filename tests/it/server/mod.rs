@@ -1,7 +1,10 @@
 //! The door and what stands around every handler, over real sockets, with handlers of the test's own.
 
+#[cfg(unix)]
+mod command;
 mod connection;
 mod front;
+mod health;
 mod stopping;
 
 use std::net::SocketAddr;
