@@ -183,7 +183,7 @@ async fn finish(shell: &Shell, run_id: &str) -> Result<Paid, Failure> {
         let more = if after.is_empty() { String::new() } else { format!("&id=gt.{after}") };
         let page = shell.get(&format!("/rest/v1/payslips?select=id,net_minor&run_id=eq.{run_id}{more}&order=id&limit={PAGE}")).await?;
         let Some(last) = page.as_array().and_then(|rows| rows.last()) else { break };
-        after = last["id"].as_str().unwrap_or_default().to_owned();
+        last["id"].as_str().unwrap_or_default().clone_into(&mut after);
         for slip in page.as_array().into_iter().flatten() {
             slips += 1;
             total_minor += slip["net_minor"].as_i64().unwrap_or_default();

@@ -87,7 +87,7 @@ struct Signer {
 
 enum SignerKey {
     Es256(Box<EcdsaKeyPair>),
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
 }
 
 struct Verifier {
@@ -265,7 +265,7 @@ fn verifier(key: &StoredSigningKey, secret: Option<&[u8]>) -> Result<Verifier> {
 fn signer_key(algorithm: &str, secret: &[u8]) -> Result<SignerKey> {
     match algorithm {
         "ES256" => Ok(SignerKey::Es256(Box::new(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, secret).map_err(Error::internal)?))),
-        "HS256" => Ok(SignerKey::Hs256(hmac::Key::new(hmac::HMAC_SHA256, secret))),
+        "HS256" => Ok(SignerKey::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))),
         other => Err(Error::internal(format!("a key of {other} can't sign here"))),
     }
 }

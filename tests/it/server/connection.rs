@@ -28,7 +28,7 @@ async fn a_body_that_nobody_reads_does_not_break_the_connection() {
         // Nothing takes a POST at this path, which is known before the body is there.
         stream.write_all(b"POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n").await.unwrap();
         tokio::task::yield_now().await;
-        stream.write_all(&[b'x'; 70_000]).await.unwrap();
+        stream.write_all(&vec![b'x'; 70_000]).await.unwrap();
         stream.write_all(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let answers = read_until(&mut stream, "hello").await;
         assert_eq!(status_line(&answers), "HTTP/1.1 405 Method Not Allowed");

@@ -4,7 +4,7 @@
 
 mod client;
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{path::Path, sync::OnceLock};
 
 use basalt::{
     app::App,
@@ -50,7 +50,7 @@ impl TestApp {
     /// The same, with settings changed.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut config = config(directory.path().join("data"), database_url().await);
+        let mut config = config(&directory.path().join("data"), database_url().await);
         change(&mut config);
         let app = App::open(config, Clock::manual()).await.unwrap();
         let first = tenants::first_start(&app).await.unwrap().expect("the database is new");
@@ -132,7 +132,7 @@ async fn make_key(app: &App, tenant: &str, kind: KeyKind, scopes: &str) -> Strin
     tenants::create_key(app, tenant, request).await.unwrap().1.reveal().to_owned()
 }
 
-fn config(data_dir: PathBuf, database_url: Option<String>) -> Config {
+fn config(data_dir: &Path, database_url: Option<String>) -> Config {
     let mut flags = vec![("data_dir".to_owned(), data_dir.display().to_string())];
     flags.extend(database_url.map(|url| ("database_url".to_owned(), url)));
     let mut config = Config::load(Sources { file: None, environment: Vec::new(), flags }).unwrap();
