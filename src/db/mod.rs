@@ -14,7 +14,7 @@ mod sql_buf;
 mod sqlite;
 mod value;
 
-use std::{future::Future, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, future::Future, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 pub use self::{
     migrate::MIGRATIONS,
@@ -52,12 +52,22 @@ pub struct Settings {
 }
 
 /// Where the database is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Location {
     /// A SQLite file, made when it is not there.
     Sqlite(PathBuf),
     /// A `postgres://` URL.
     Postgres(String),
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            // The URL may hold a password.
+            Self::Postgres(_) => f.write_str("Postgres(…)"),
+        }
+    }
 }
 
 /// The database. Cheap to clone.
@@ -78,10 +88,14 @@ impl Db {
         let backend = match &settings.location {
             Location::Sqlite(path) => {
                 let (path, settings) = (path.clone(), settings.clone());
-                let sqlite = tokio::task::spawn_blocking(move || Sqlite::open(&path, &settings)).await??;
-                Backend::Sqlite(Arc::new(sqlite))
+                let place = path.display().to_string();
+                let sqlite = tokio::task::spawn_blocking(move || Sqlite::open(&path, &settings)).await?;
+                Backend::Sqlite(Arc::new(sqlite.map_err(|error| cannot_use(&place, error))?))
             }
-            Location::Postgres(url) => Backend::Postgres(Arc::new(Postgres::open(url, settings).await?)),
+            Location::Postgres(url) => {
+                let postgres = Postgres::open(url, settings).await;
+                Backend::Postgres(Arc::new(postgres.map_err(|error| cannot_use("this database", error))?))
+            }
         };
         Ok(Self { backend })
     }
@@ -186,6 +200,14 @@ impl Deref for Tx {
 
     fn deref(&self) -> &Conn {
         &self.0
+    }
+}
+
+/// What goes wrong while opening is for the operator to mend, by whatever name it has inside.
+fn cannot_use(place: &str, error: Error) -> Error {
+    match error {
+        Error::Internal(why) => Error::invalid("database_url", format!("{place} can't be used: {why}")),
+        error => error,
     }
 }
 

@@ -64,7 +64,14 @@ type Operation = Box<dyn FnOnce(&Arc<SqliteConn>) -> Outcome + Send>;
 /// An operation that has run but is not yet committed.
 struct Outcome {
     succeeded: bool,
-    answer: Box<dyn FnOnce(Result<()>) + Send>,
+    answer: Box<dyn FnOnce(Fate) + Send>,
+}
+
+/// What became of the transaction that operations shared.
+#[derive(Clone, Copy)]
+enum Fate {
+    Kept,
+    Undone,
 }
 
 impl Sqlite {
@@ -72,6 +79,7 @@ impl Sqlite {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent)?;
         }
+        make_private_file(path);
         let mut connection = connect(path)?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10000;")
@@ -131,7 +139,12 @@ impl Sqlite {
             let result = run_operation(operation, conn);
             let succeeded = result.is_ok();
             // A caller that has gone away does not need the answer.
-            let answer = move |committed: Result<()>| drop(sender.send(committed.and(result)));
+            let answer = move |fate| {
+                drop(sender.send(match fate {
+                    Fate::Kept => result,
+                    Fate::Undone => Err(undone(result.err())),
+                }));
+            };
             Outcome { succeeded, answer: Box::new(answer) }
         });
         self.jobs.try_send(Job::Run(job)).map_err(|_| busy())?;
@@ -193,43 +206,60 @@ fn write_all(conn: &Arc<SqliteConn>, waiting: &mpsc::Receiver<Job>, checkpoints:
 
 fn write_group(conn: &Arc<SqliteConn>, group: Vec<Operation>) {
     if let Err(error) = conn.batch("BEGIN IMMEDIATE") {
-        let reason = error.to_string();
-        for operation in group {
-            // The operation never ran: its captured sender answers when it is dropped, so run it against nothing.
-            drop(operation);
-        }
-        tracing::error!(reason, "the database refused a transaction");
+        // Operations that are dropped before they ran tell their callers to come back.
+        tracing::error!(%error, "the database refused a transaction");
         return;
     }
     let alone = group.len() == 1;
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(group.len());
-    let mut lost = false;
+    let mut whole = Ok(());
     for operation in group {
-        if !alone && conn.batch("SAVEPOINT operation").is_err() {
-            lost = true;
+        // Never go on once the transaction is gone: outside of one SAVEPOINT opens it, and RELEASE commits.
+        whole = if alone { Ok(()) } else { conn.batch("SAVEPOINT operation") };
+        if whole.is_err() {
+            break;
         }
         let outcome = operation(conn);
-        let undo = match (outcome.succeeded, alone) {
-            (true, true) => Ok(()),
-            (true, false) => conn.batch("RELEASE operation"),
-            (false, true) => conn.batch("ROLLBACK"),
-            (false, false) => conn.batch("ROLLBACK TO operation; RELEASE operation"),
-        };
-        // A full disk or an I/O error ends the whole transaction, and with it all operations before this one.
-        lost = lost || undo.is_err() || (conn.is_autocommit() && !(alone && !outcome.succeeded));
+        whole = settle(conn, alone, outcome.succeeded);
         outcomes.push(outcome);
+        if whole.is_err() {
+            break;
+        }
     }
-    let committed = if lost {
-        let _ = conn.batch("ROLLBACK");
-        Err("the transaction was ended by the database")
-    } else if conn.is_autocommit() || conn.batch("COMMIT").is_ok() {
-        Ok(())
-    } else {
-        let _ = conn.batch("ROLLBACK");
-        Err("the transaction could not be committed")
+    let fate = match whole.and_then(|()| if conn.is_autocommit() { Ok(()) } else { conn.batch("COMMIT") }) {
+        Ok(()) => Fate::Kept,
+        Err(error) => {
+            tracing::error!(%error, operations = outcomes.len(), "a transaction could not be kept");
+            if !conn.is_autocommit() {
+                let _ = conn.batch("ROLLBACK");
+            }
+            Fate::Undone
+        }
     };
     for outcome in outcomes {
-        (outcome.answer)(committed.map_err(Error::internal));
+        (outcome.answer)(fate);
+    }
+}
+
+/// Keeps or undoes what one operation did. An error means that the whole transaction is gone.
+fn settle(conn: &SqliteConn, alone: bool, succeeded: bool) -> Result<()> {
+    match (succeeded, alone) {
+        (false, true) if conn.is_autocommit() => Ok(()),
+        // SQLite itself ends the transaction when the disk is full, at an I/O error, and when a change takes too long.
+        _ if conn.is_autocommit() => Err(Error::internal("the database ended it")),
+        (true, true) => Ok(()),
+        (true, false) => conn.batch("RELEASE operation"),
+        (false, true) => conn.batch("ROLLBACK"),
+        (false, false) => conn.batch("ROLLBACK TO operation; RELEASE operation"),
+    }
+}
+
+/// What the caller of an operation is told whose transaction was undone.
+fn undone(own: Option<Error>) -> Error {
+    match own {
+        Some(own @ (Error::Timeout | Error::Unavailable(_) | Error::Internal(_))) => own,
+        // A refusal may rest on what another operation had written, and that is undone as well.
+        _ => Error::unavailable("the change could not be kept; try again in a second"),
     }
 }
 
@@ -245,6 +275,16 @@ fn checkpointer(path: &Path) -> Result<mpsc::SyncSender<()>> {
         }
     })?;
     Ok(sender)
+}
+
+/// What is in the database is for its owner alone. SQLite gives its other files the mode of this one.
+fn make_private_file(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // It is there already, or opening it as a database will tell what is wrong.
+    let _ = options.open(path);
 }
 
 fn connect(path: &Path) -> Result<Connection> {
@@ -428,17 +468,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// SQLite's words for a broken rule, in the terms both engines share.
 fn translate(error: rusqlite::Error) -> Error {
-    let rusqlite::Error::SqliteFailure(failure, Some(message)) = &error else {
-        return match error.sqlite_error_code() {
-            Some(ErrorCode::OperationInterrupted) => Error::Timeout,
-            _ => Error::internal(error),
-        };
-    };
-    match failure.code {
-        ErrorCode::OperationInterrupted => Error::Timeout,
-        ErrorCode::DatabaseBusy => busy(),
-        ErrorCode::DiskFull => Error::unavailable("the disk of the database is full"),
-        ErrorCode::ConstraintViolation => Error::Constraint(Box::new(constraint(failure.extended_code, message))),
+    match (&error, error.sqlite_error_code()) {
+        (_, Some(ErrorCode::OperationInterrupted)) => Error::Timeout,
+        (_, Some(ErrorCode::DatabaseBusy)) => busy(),
+        (_, Some(ErrorCode::DiskFull)) => Error::unavailable("the disk of the database is full"),
+        (rusqlite::Error::SqliteFailure(failure, Some(message)), Some(ErrorCode::ConstraintViolation)) => {
+            Error::Constraint(Box::new(constraint(failure.extended_code, message)))
+        }
         _ => Error::internal(error),
     }
 }

@@ -133,3 +133,80 @@ async fn a_reader_can_not_write() {
     drop(conn);
     assert!(ids(&app).await.is_empty());
 }
+
+/// Runs them all at once, so that they share commits, and answers the ids of those that were acknowledged.
+async fn insert_words(app: &TestApp, words: impl Iterator<Item = (i64, String)>) -> Vec<i64> {
+    let writes = words.map(|(id, word)| {
+        let write =
+            app.app.db.write(move |tx| async move { tx.query("INSERT INTO scratch (id, word) VALUES ($1, $2)").bind(id).bind(word).execute().await });
+        async move { (id, write.await) }
+    });
+    join_all(writes).await.into_iter().filter_map(|(id, outcome)| outcome.ok().map(|_| id)).collect()
+}
+
+#[tokio::test]
+async fn on_a_full_disk_what_is_acknowledged_is_there_and_nothing_else() {
+    let app = with_scratch().await;
+    if app.app.db.dialect() != Dialect::Sqlite {
+        return;
+    }
+    let limit_pages = |sql: &'static str| {
+        let db = app.app.db.clone();
+        async move { db.write(move |tx| async move { tx.query(sql).fetch_one::<(i64,)>().await }).await.unwrap() }
+    };
+    let (pages,) = limit_pages("PRAGMA page_count").await;
+    assert!(pages < 250, "the limit below leaves room for some");
+    limit_pages("PRAGMA max_page_count = 300").await;
+    let small = |id: i64| if id % 10 == 9 { "x".repeat(400_000) } else { "x".to_owned() };
+    let kept = insert_words(&app, (0..60).map(|id| (id, small(id)))).await;
+    assert!(kept.len() < 60, "the disk was full");
+    assert_eq!(ids(&app).await, kept);
+    limit_pages("PRAGMA max_page_count = 100000").await;
+    assert_eq!(insert_words(&app, [(100, "x".to_owned())].into_iter()).await, [100]);
+}
+
+#[tokio::test]
+async fn a_write_that_takes_too_long_takes_no_acknowledged_one_with_it() {
+    let app = with_scratch().await;
+    let runaway = app.app.db.write(|tx| async move {
+        let sql = "INSERT INTO scratch (id, word) WITH RECURSIVE n (i) AS (SELECT CAST(1 AS bigint) UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000) \
+                   SELECT max(i), 'x' FROM n";
+        tx.query(sql).execute().await
+    });
+    let words = |from: i64| (from..from + 20).map(|id| (id, "x".to_owned()));
+    let (before, outcome, after) = tokio::join!(biased; insert_words(&app, words(0)), runaway, insert_words(&app, words(20)));
+    assert!(matches!(outcome, Err(Error::Timeout)), "{outcome:?}");
+    assert_eq!(ids(&app).await, [before, after].concat());
+}
+
+#[tokio::test]
+async fn a_write_that_goes_on_after_a_refusal_is_kept_or_is_an_error() {
+    let app = with_scratch().await;
+    insert(&app, 1).await.unwrap();
+    let goes_on = app.app.db.write(|tx| async move {
+        tx.query("INSERT INTO scratch (id, word) VALUES (2, 'x')").execute().await?;
+        let refused = tx.query("INSERT INTO scratch (id, word) VALUES (1, 'x')").execute().await;
+        assert!(matches!(refused, Err(Error::Constraint(_))));
+        Ok(())
+    });
+    let kept = if goes_on.await.is_ok() { vec![1, 2] } else { vec![1] };
+    assert_eq!(ids(&app).await, kept);
+}
+
+#[tokio::test]
+async fn a_rule_that_is_checked_last_refuses_the_statement_that_broke_it() {
+    let app = with_scratch().await;
+    let made = app.app.db.write(|tx| async move {
+        tx.query("CREATE TABLE child (id bigint NOT NULL PRIMARY KEY, parent bigint NOT NULL REFERENCES scratch (id))").execute().await
+    });
+    made.await.unwrap();
+    let orphan = app.app.db.write(|tx| async move {
+        let first = tx.query("INSERT INTO child (id, parent) VALUES (1, 7) RETURNING id").fetch_optional::<(i64,)>().await;
+        Ok(first.map_err(|error| matches!(error, Error::Constraint(constraint) if constraint.kind == ConstraintKind::ForeignKey)))
+    });
+    let told = orphan.await;
+    // Kept (SQLite) or rolled back as a whole (PostgreSQL): but it was told at once, and no row is there.
+    assert!(matches!(told, Ok(Err(true)) | Err(Error::Internal(_))), "{told:?}");
+    let conn = app.app.db.read().await.unwrap();
+    assert_eq!(conn.query("SELECT count(*) FROM child").fetch_one::<(i64,)>().await.unwrap(), (0,));
+}
