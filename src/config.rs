@@ -20,7 +20,7 @@ const PREFIX: &str = "BASALT_";
 const HIDDEN: &str = "[hidden]";
 
 /// Every setting; `config/default.toml` says what each means.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/default.toml documents each key")]
 pub struct Config {
@@ -40,6 +40,12 @@ pub struct Config {
     pub blobs_s3: BlobsS3,
     pub log: Log,
     pub metrics: Metrics,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.print_hidden())
+    }
 }
 
 /// `[database]`
@@ -540,6 +546,14 @@ impl Layers {
                 return Err(self.refuse("public_url", why));
             }
         }
+        let tenant = config.default_tenant.as_str();
+        let is_reference = (2..=40).contains(&tenant.len())
+            && tenant.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !tenant.starts_with('-')
+            && !tenant.ends_with('-');
+        if !tenant.is_empty() && !is_reference {
+            return Err(self.refuse("default_tenant", "should be 2 to 40 of a-z, 0-9 and inner \"-\", or empty"));
+        }
         let is_domain = |name: &str| {
             name.split('.')
                 .all(|label| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'))
@@ -667,7 +681,8 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("http.max_in_flight", 1, 1_000_000),
     ("http.stop_delay_seconds", 0, 300),
     ("http.drain_seconds", 0, 3600),
-    ("auth.argon2_memory_kib", 8192, 256 << 10),
+    // Stored hashes that ask for more than these are not verified: see crypto/password.rs.
+    ("auth.argon2_memory_kib", 8192, 256 * 1024),
     ("auth.argon2_iterations", 1, 16),
     ("auth.argon2_parallelism", 1, 16),
     ("auth.hash_threads", 0, 1024),
@@ -728,6 +743,7 @@ mod tests {
         insta::assert_snapshot!(refusal(None, &[("BASALT_DATABASEURL", "x")], &[]), @"BASALT_DATABASEURL (from the environment's BASALT_DATABASEURL) is not a setting; did you mean BASALT_DATABASE_URL?");
         insta::assert_snapshot!(refusal(None, &[("BASALT_HTTP__DRAIN_SECONDS", "soon")], &[]), @r#"http.drain_seconds = "soon" (from the environment's BASALT_HTTP__DRAIN_SECONDS): should be a whole number"#);
         insta::assert_snapshot!(refusal(None, &[("BASALT_HTTP__DRAIN_SECONDS", "-1")], &[]), @"http.drain_seconds = -1 (from the environment's BASALT_HTTP__DRAIN_SECONDS): should be between 0 and 3600");
+        insta::assert_snapshot!(refusal(None, &[("BASALT_DEFAULT_TENANT", "My Firm")], &[]), @r#"default_tenant = "My Firm" (from the environment's BASALT_DEFAULT_TENANT): should be 2 to 40 of a-z, 0-9 and inner "-", or empty"#);
         insta::assert_snapshot!(refusal(Some("listen = 8787"), &[], &[]), @"listen = 8787 (from basalt.toml): should be text");
         insta::assert_snapshot!(refusal(None, &[], &[("listen", "0.0.0.0:80")]), @r#"listen = "0.0.0.0:80" (from --listen): can be reached from other machines, and public_url is empty; set public_url to the address clients use, as in public_url = "https://api.example.com", or listen on 127.0.0.1"#);
         insta::assert_snapshot!(refusal(None, &[], &[("public_url", "https://a.example/?x")]), @r#"public_url = "https://a.example/?x" (from --public-url): should start with http:// or https:// and have no user, query or fragment, as in https://api.example.com"#);
@@ -759,7 +775,7 @@ mod tests {
         let printed = config.print_hidden();
         assert!(!printed.contains("hunter2"), "{printed}");
         assert!(printed.contains("postgres://basalt:[hidden]@db/basalt?sslpassword=[hidden]"), "{printed}");
-        assert!(!format!("{:?}", (&config.blobs_s3, &config.metrics)).contains("hunter2"));
+        assert!(!format!("{:?}", (&config, &config.blobs_s3, &config.metrics)).contains("hunter2"));
     }
 
     #[test]
