@@ -1,6 +1,6 @@
 //! The one state of the process, as every handler gets it.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, path::Path, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -56,8 +56,8 @@ impl App {
     pub async fn open(config: Config, clock: Clock) -> Result<Self> {
         let master_key_path = config.master_key_path();
         make_private_directory(&config.data_dir)?;
-        let master_key = Arc::new(MasterKey::load_or_create(&master_key_path)?);
         let db = Db::open(&database_settings(&config)).await?;
+        let master_key = Arc::new(open_master_key(&master_key_path, &db).await?);
         let blobs = Blobs::open(&config).await?;
         let public_url = config.public_url();
         let public_host = url::Url::parse(&public_url)
@@ -73,7 +73,7 @@ impl App {
         })?;
         let tenants = tenants::Directory::new(db.clone(), Arc::clone(&master_key), public_url);
         let verified_tokens = auth::VerifiedTokens::default();
-        let app = Self(Arc::new(Parts {
+        Ok(Self(Arc::new(Parts {
             config,
             public_host,
             db,
@@ -84,25 +84,24 @@ impl App {
             tenants,
             verified_tokens,
             stopping: CancellationToken::new(),
-        }));
-        app.check_master_key().await?;
-        Ok(app)
+        })))
     }
 
     /// Finishes what is under way in the database.
     pub async fn close(&self) {
         self.db.close().await;
     }
+}
 
-    /// A database sealed with another master key is refused at once, not at the first sign-in.
-    async fn check_master_key(&self) -> Result<()> {
-        if !self.config.default_tenant.is_empty() {
-            self.tenants.by_reference(&self.config.default_tenant).await.map_err(|error| {
-                let path = self.config.master_key_path();
-                Error::invalid("master_key_file", format!("{} does not fit this database ({error})", path.display()))
-            })?;
-        }
-        Ok(())
+/// A key that does not fit the database is refused at once, not at the first sign-in; and none is made where secrets wait for theirs.
+async fn open_master_key(path: &Path, db: &Db) -> Result<MasterKey> {
+    let refuse = |why: &str| Error::invalid("master_key_file", format!("{} {why}", path.display()));
+    match (tenants::sealed_secret(db).await?, MasterKey::load(path)?) {
+        (None, Some(key)) => Ok(key),
+        (None, None) => MasterKey::load_or_create(path),
+        (Some((place, sealed)), Some(key)) if key.open(&place, &sealed).is_ok() => Ok(key),
+        (Some(_), Some(_)) => Err(refuse("is not the key that sealed the secrets of this database; put back the one that belongs to it")),
+        (Some(_), None) => Err(refuse("is not there, and the database has secrets that it sealed; put back your copy of it")),
     }
 }
 
@@ -120,7 +119,7 @@ fn database_settings(config: &Config) -> db::Settings {
 }
 
 /// Makes the data directory, readable by its owner alone.
-fn make_private_directory(path: &std::path::Path) -> Result<()> {
+fn make_private_directory(path: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

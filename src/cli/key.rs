@@ -28,12 +28,18 @@ enum Command {
         /// The tenant
         #[arg(long, value_name = "REF", default_value = "default")]
         tenant: String,
+        /// List the keys that open /admin/v1 instead
+        #[arg(long)]
+        operator: bool,
     },
     /// End a key
     Revoke {
         /// The tenant
         #[arg(long, value_name = "REF", default_value = "default")]
         tenant: String,
+        /// It is a key that opens /admin/v1
+        #[arg(long)]
+        operator: bool,
         /// The key's id, as "basalt key list" shows it
         id: Uuid,
     },
@@ -72,18 +78,23 @@ impl Key {
         let app = settings.open().await?;
         match self.command {
             Command::Create(create) => create.run(&app).await?,
-            Command::List { tenant } => {
+            Command::List { operator: true, .. } => {
+                for key in tenants::list_operator_keys(&app).await? {
+                    say!("{}  {:<11}  {:<20}  {}", key.id, "operator", key.hint, state(key.revoked_at, None))?;
+                }
+            }
+            Command::List { tenant, operator: false } => {
                 for key in tenants::list_keys(&app, &tenant).await? {
-                    let state = match (key.revoked_at, key.expires_at) {
-                        (Some(at), _) => format!("revoked {at}"),
-                        (None, Some(at)) => format!("until {at}"),
-                        (None, None) => String::new(),
-                    };
+                    let state = state(key.revoked_at, key.expires_at);
                     say!("{}  {:<11}  {:<20}  {}  {}  {state}", key.id, key.kind, key.hint, key.name, key.scopes)?;
                 }
             }
-            Command::Revoke { tenant, id } => {
-                tenants::revoke_key(&app, &tenant, id).await?;
+            Command::Revoke { tenant, operator, id } => {
+                if operator {
+                    tenants::revoke_operator_key(&app, id).await?;
+                } else {
+                    tenants::revoke_key(&app, &tenant, id).await?;
+                }
                 say!("Key {id} opens nothing any more")?;
             }
         }
@@ -95,8 +106,8 @@ impl Key {
 impl Create {
     async fn run(self, app: &App) -> Result<(), Failure> {
         if self.operator {
-            let key = tenants::create_operator_key(app).await?;
-            return show(self.json, None, key.reveal());
+            let (id, key) = tenants::create_operator_key(app).await?;
+            return show(self.json, id, key.reveal());
         }
         let kind = match (self.publishable, self.secret || !self.scopes.is_empty()) {
             (true, _) => KeyKind::Publishable,
@@ -107,11 +118,19 @@ impl Create {
         let name = self.name.unwrap_or_else(|| kind.as_str().to_owned());
         let request = KeyRequest { kind, name, scopes: self.scopes.parse()?, expires_at };
         let (id, key) = tenants::create_key(app, &self.tenant, request).await?;
-        show(self.json, Some(id), key.reveal())
+        show(self.json, id, key.reveal())
     }
 }
 
-fn show(as_json: bool, id: Option<Uuid>, key: &str) -> Result<(), Failure> {
+fn state(revoked_at: Option<Timestamp>, expires_at: Option<Timestamp>) -> String {
+    match (revoked_at, expires_at) {
+        (Some(at), _) => format!("revoked {at}"),
+        (None, Some(at)) => format!("until {at}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn show(as_json: bool, id: Uuid, key: &str) -> Result<(), Failure> {
     if as_json { say!("{}", json!({ "id": id, "key": key })) } else { say!("{key}") }
 }
 

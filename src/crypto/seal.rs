@@ -4,7 +4,7 @@ use std::{fs, io::Write as _, path::Path};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
-use super::token::{base64url, from_base64url, random};
+use super::token::{base64url, from_base64url, hex, random};
 use crate::error::{Error, Result};
 
 /// The key that seals every secret at rest (AES-256-GCM). It is a file of its own, never in the database.
@@ -19,23 +19,30 @@ impl std::fmt::Debug for MasterKey {
 }
 
 impl MasterKey {
-    /// Reads the key's file, or makes it with mode 0600.
+    /// Reads the key's file; `None` when there is none.
     ///
     /// # Errors
     /// A file that others can read, or that holds no key, is refused with the cure.
+    pub fn load(path: &Path) -> Result<Option<Self>> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::invalid("master_key_file", format!("{} can't be read: {error}", path.display()))),
+        };
+        refuse_if_others_can_read(path)?;
+        let bytes = from_base64url(text.trim()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let bytes = bytes
+            .ok_or_else(|| Error::invalid("master_key_file", format!("{} does not hold a master key: 32 bytes in base64url", path.display())))?;
+        Ok(Some(Self::new(&bytes)))
+    }
+
+    /// Reads the key's file, or makes it with mode 0600. Processes that start together get the same key.
     pub fn load_or_create(path: &Path) -> Result<Self> {
-        match fs::read_to_string(path) {
-            Ok(text) => {
-                refuse_if_others_can_read(path)?;
-                let bytes = from_base64url(text.trim()).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-                let bytes = bytes.ok_or_else(|| {
-                    Error::invalid("master_key_file", format!("{} does not hold a master key: 32 bytes in base64url", path.display()))
-                })?;
-                Ok(Self::new(&bytes))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path),
-            Err(error) => Err(Error::invalid("master_key_file", format!("{} can't be read: {error}", path.display()))),
+        if let Some(key) = Self::load(path)? {
+            return Ok(key);
         }
+        create(path).map_err(|error| Error::invalid("master_key_file", format!("{} can't be made: {error}", path.display())))?;
+        Self::load(path)?.ok_or_else(|| Error::invalid("master_key_file", format!("{} was removed while it was made", path.display())))
     }
 
     /// A key from its 32 bytes.
@@ -65,16 +72,34 @@ impl MasterKey {
     }
 }
 
-fn create(path: &Path) -> Result<MasterKey> {
-    let bytes: [u8; 32] = random();
+/// Makes the file whole or not at all, on disk before anything is sealed with it. Who comes second keeps what the first one made.
+fn create(path: &Path) -> std::io::Result<()> {
+    let draft = path.with_extension(format!("{}.new", hex(&random::<8>())));
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(base64url(&bytes).as_bytes())?;
-    file.sync_all()?;
-    Ok(MasterKey::new(&bytes))
+    let mut file = options.open(&draft)?;
+    let written = file.write_all(base64url(&random::<32>()).as_bytes()).and_then(|()| file.sync_all());
+    // Unlike a rename, a link does not replace what is there.
+    let linked = written.and_then(|()| fs::hard_link(&draft, path));
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => sync_directory(path),
+    }
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    fs::File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_path: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -96,6 +121,19 @@ fn refuse_if_others_can_read(_path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_start_together_get_the_same_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master.key");
+        let keys: Vec<MasterKey> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| MasterKey::load_or_create(&path).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let sealed = keys[0].seal("place", b"secret");
+        assert!(keys.iter().all(|key| key.open("place", &sealed).is_ok()));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no draft is left");
+    }
 
     #[test]
     fn what_is_sealed_for_one_place_does_not_open_at_another() {

@@ -1,6 +1,12 @@
 //! Tenants and API keys, remembered for a moment.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use moka::sync::Cache;
 
@@ -35,6 +41,21 @@ pub struct Directory {
     by_id: Cache<TenantId, Option<Known>>,
     ids: Cache<Name, Option<TenantId>>,
     keys: Cache<[u8; 32], Option<Arc<ApiKey>>>,
+    /// How often everything was forgotten.
+    forgotten: AtomicU64,
+}
+
+/// A look-up under way. What it finds may be old by the time it is found: then it is used for the request that asked, and not kept.
+struct Lookup<'d> {
+    directory: &'d Directory,
+    began: Instant,
+    forgotten: u64,
+}
+
+impl Lookup<'_> {
+    fn is_worth_keeping(&self) -> bool {
+        self.began.elapsed() < FRESH && self.directory.forgotten.load(Ordering::SeqCst) == self.forgotten
+    }
 }
 
 /// By what a tenant can be found.
@@ -50,7 +71,7 @@ impl Directory {
         fn cache<K: std::hash::Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
             Cache::builder().max_capacity(100_000).time_to_live(FRESH).build()
         }
-        Self { db, master_key, public_url, by_id: cache(), ids: cache(), keys: cache() }
+        Self { db, master_key, public_url, by_id: cache(), ids: cache(), keys: cache(), forgotten: AtomicU64::new(0) }
     }
 
     /// The tenant with this id, if it was not deleted.
@@ -58,12 +79,15 @@ impl Directory {
         if let Some(known) = self.by_id.get(&id) {
             return Ok(known);
         }
+        let lookup = self.look_up();
         let conn = self.db.read().await?;
         let known = match sql::find_tenant(&conn, id).await? {
             Some(row) => self.open(&conn, row).await?,
             None => None,
         };
-        self.by_id.insert(id, known.clone());
+        if lookup.is_worth_keeping() {
+            self.by_id.insert(id, known.clone());
+        }
         Ok(known)
     }
 
@@ -72,13 +96,16 @@ impl Directory {
         if let Some(id) = self.ids.get(&name) {
             return Ok(id);
         }
+        let lookup = self.look_up();
         let conn = self.db.read().await?;
         let row = match &name {
             Name::Reference(reference) => sql::find_tenant_by_reference(&conn, reference).await?,
             Name::Domain(domain) => sql::find_tenant_by_domain(&conn, domain).await?,
         };
         let id = row.map(|row| row.id);
-        self.ids.insert(name, id);
+        if lookup.is_worth_keeping() {
+            self.ids.insert(name, id);
+        }
         Ok(id)
     }
 
@@ -104,8 +131,11 @@ impl Directory {
         let key = if let Some(key) = self.keys.get(&hash) {
             key
         } else {
+            let lookup = self.look_up();
             let key = self.load_key(&hash).await?;
-            self.keys.insert(hash, key.clone());
+            if lookup.is_worth_keeping() {
+                self.keys.insert(hash, key.clone());
+            }
             key
         };
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
@@ -113,6 +143,7 @@ impl Directory {
 
     /// Forgets everything, so that what this process changed is felt at once.
     pub fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.by_id.invalidate_all();
         self.ids.invalidate_all();
         self.keys.invalidate_all();
@@ -129,6 +160,10 @@ impl Directory {
     /// The reference in an issuer of ours.
     pub(super) fn reference_of_issuer<'i>(&self, issuer: &'i str) -> Option<&'i str> {
         issuer.strip_prefix(&self.public_url)?.strip_prefix("/t/")?.strip_suffix("/auth/v1")
+    }
+
+    fn look_up(&self) -> Lookup<'_> {
+        Lookup { directory: self, began: Instant::now(), forgotten: self.forgotten.load(Ordering::SeqCst) }
     }
 
     async fn open(&self, conn: &Conn, row: TenantRow) -> Result<Option<Known>> {

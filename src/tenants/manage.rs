@@ -10,7 +10,7 @@ use super::{
     key::{KeyKind, NewKey, make_key},
     model::{Reference, Scopes, TenantId, TenantSettings, TenantStatus},
     signing::NewSigningKey,
-    sql::{self, KeyRow, TenantRow},
+    sql::{self, KeyRow, OperatorKeyRow, TenantRow},
 };
 use crate::{
     app::App,
@@ -41,15 +41,42 @@ pub async fn first_start(app: &App) -> Result<Option<FirstStart>> {
         return Ok(None);
     }
     drop(conn);
-    let tenant = Reference::from_str(&app.config.default_tenant)?;
-    if create_tenant(app, &tenant, "Default", None, TenantSettings::default()).await.is_err_and(|error| matches!(error, Error::Conflict(_))) {
-        // Another process was quicker; it has shown the keys.
-        return Ok(None);
-    }
-    let key = |kind| KeyRequest { kind, name: "first start".to_owned(), scopes: Scopes::default(), expires_at: None };
-    let (_, publishable_key) = create_key(app, tenant.as_str(), key(KeyKind::Publishable)).await?;
-    let (_, secret_key) = create_key(app, tenant.as_str(), key(KeyKind::Secret)).await?;
-    Ok(Some(FirstStart { operator_key: create_operator_key(app).await?, publishable_key, secret_key }))
+    let (now, writer) = (app.clock.now(), app.clone());
+    let reference = Reference::from_str(&app.config.default_tenant)?;
+    let signing_key = NewSigningKey::generate()?;
+    let made = FirstStart {
+        operator_key: make_key(KeyKind::Operator),
+        publishable_key: make_key(KeyKind::Publishable),
+        secret_key: make_key(KeyKind::Secret),
+    };
+    let operator = (made.operator_key.hash, made.operator_key.hint.clone());
+    let keys = [(KeyKind::Publishable, &made.publishable_key), (KeyKind::Secret, &made.secret_key)];
+    let keys = keys.map(|(kind, key)| (kind, key.hash, key.hint.clone()));
+    // All or nothing: a start that is cut short leaves the next one to be the first.
+    let is_first = app
+        .db
+        .write(move |tx| async move {
+            let settings = serde_json::to_value(TenantSettings::default())?;
+            let Some(tenant) = sql::insert_tenant(&tx, now, reference.as_str(), "Default", None, &settings).await? else {
+                // Another process was quicker; it has shown the keys.
+                return Ok(false);
+            };
+            store_signing_key(&writer, &tx, tenant, now, signing_key, "current").await?;
+            for (kind, hash, hint) in &keys {
+                let row = sql::NewKeyRow { id: Uuid::now_v7(), kind: kind.as_str(), name: "first start", hint, hash, scopes: "", expires_at: None };
+                sql::insert_key(&tx, tenant, now, &row).await?;
+            }
+            sql::insert_operator_key(&tx, now, Uuid::now_v7(), &operator.1, &operator.0).await?;
+            Ok(true)
+        })
+        .await?;
+    app.tenants.forget();
+    Ok(is_first.then_some(made))
+}
+
+/// The place and the text of some secret that the master key sealed, to see whether it fits.
+pub async fn sealed_secret(db: &Db) -> Result<Option<(String, Vec<u8>)>> {
+    sql::any_sealed_secret(&db.read().await?).await
 }
 
 /// Makes a tenant with a signing key of its own.
@@ -113,7 +140,7 @@ pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> 
     let row = app
         .db
         .write(move |tx| async move {
-            let old = existing(&tx, &reference).await?;
+            let old = locked(&tx, &reference).await?;
             let settings = changed_settings(old.settings.0, change.settings)?;
             let status = change.status.map_or_else(|| old.status.clone(), |status| status.as_str().to_owned());
             let domain = domain.or(old.domain);
@@ -145,7 +172,7 @@ pub async fn delete_tenant(app: &App, reference: &str) -> Result<()> {
     let (now, reference) = (app.clock.now(), reference.to_owned());
     app.db
         .write(move |tx| async move {
-            let old = existing(&tx, &reference).await?;
+            let old = locked(&tx, &reference).await?;
             sql::update_tenant(&tx, old.id, now, &old.name, TenantStatus::Deleted.as_str(), None, &old.settings.0).await?;
             sql::delete_keys_of(&tx, old.id).await
         })
@@ -183,7 +210,7 @@ pub async fn create_key(app: &App, reference: &str, request: KeyRequest) -> Resu
     let (hash, hint) = (key.hash, key.hint.clone());
     app.db
         .write(move |tx| async move {
-            let tenant = existing(&tx, &reference).await?;
+            let tenant = locked(&tx, &reference).await?;
             let scopes = request.scopes.to_string();
             let row = sql::NewKeyRow {
                 id,
@@ -213,7 +240,7 @@ pub async fn revoke_key(app: &App, reference: &str, id: Uuid) -> Result<()> {
     let (now, reference) = (app.clock.now(), reference.to_owned());
     app.db
         .write(move |tx| async move {
-            let tenant = existing(&tx, &reference).await?;
+            let tenant = locked(&tx, &reference).await?;
             let revoked = sql::revoke_key(&tx, tenant.id, now, id).await?;
             revoked.then_some(()).ok_or_else(|| Error::not_found(format!("key {id} in force")))
         })
@@ -223,11 +250,23 @@ pub async fn revoke_key(app: &App, reference: &str, id: Uuid) -> Result<()> {
 }
 
 /// Makes a key that opens `/admin/v1`.
-pub async fn create_operator_key(app: &App) -> Result<NewKey> {
-    let (now, key) = (app.clock.now(), make_key(KeyKind::Operator));
+pub async fn create_operator_key(app: &App) -> Result<(Uuid, NewKey)> {
+    let (now, id, key) = (app.clock.now(), Uuid::now_v7(), make_key(KeyKind::Operator));
     let (hash, hint) = (key.hash, key.hint.clone());
-    app.db.write(move |tx| async move { sql::insert_operator_key(&tx, now, Uuid::now_v7(), &hint, &hash).await }).await?;
-    Ok(key)
+    app.db.write(move |tx| async move { sql::insert_operator_key(&tx, now, id, &hint, &hash).await }).await?;
+    Ok((id, key))
+}
+
+/// The keys that open `/admin/v1`, revoked ones too.
+pub async fn list_operator_keys(app: &App) -> Result<Vec<OperatorKeyRow>> {
+    sql::operator_keys(&app.db.read().await?).await
+}
+
+/// Ends an operator key.
+pub async fn revoke_operator_key(app: &App, id: Uuid) -> Result<()> {
+    let now = app.clock.now();
+    let revoked = app.db.write(move |tx| async move { sql::revoke_operator_key(&tx, now, id).await }).await?;
+    revoked.then_some(()).ok_or_else(|| Error::not_found(format!("operator key {id} in force")))
 }
 
 /// Replaces a tenant's signing key by a fresh one; the old one verifies for two days more. Answers the new key's id.
@@ -261,7 +300,7 @@ async fn add_signing_key(app: &App, reference: &str, key: NewSigningKey, sign: b
     let (now, app_for_write, reference, id) = (app.clock.now(), app.clone(), reference.to_owned(), key.id.clone());
     app.db
         .write(move |tx| async move {
-            let tenant = existing(&tx, &reference).await?.id;
+            let tenant = locked(&tx, &reference).await?.id;
             if sign {
                 sql::retire_current_signing_key(&tx, tenant, now.plus_seconds(OVERLAP_SECONDS)).await?;
             }
@@ -281,7 +320,15 @@ async fn store_signing_key(app: &App, tx: &Tx, tenant: TenantId, now: Timestamp,
 
 /// The tenant with this reference, unless it is deleted.
 async fn existing(conn: &Conn, reference: &str) -> Result<TenantRow> {
-    let row = sql::find_tenant_by_reference(conn, reference).await?;
+    unless_deleted(sql::find_tenant_by_reference(conn, reference).await?, reference)
+}
+
+/// The same for who changes it: two changes at once must not undo each other, least of all a suspension.
+async fn locked(tx: &Tx, reference: &str) -> Result<TenantRow> {
+    unless_deleted(sql::lock_tenant_by_reference(tx, reference).await?, reference)
+}
+
+fn unless_deleted(row: Option<TenantRow>, reference: &str) -> Result<TenantRow> {
     row.filter(|row| row.status != TenantStatus::Deleted.as_str()).ok_or_else(|| Error::not_found(format!("tenant \"{reference}\"")))
 }
 

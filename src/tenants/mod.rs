@@ -21,11 +21,12 @@ pub use self::{
     key::{KeyKind, NewKey, read_key},
     manage::{
         FirstStart, KeyRequest, SigningKeyImport, TenantChange, create_key, create_operator_key, create_tenant, delete_tenant, first_start,
-        import_signing_key, list_keys, list_tenants, revoke_key, rotate_signing_key, set_status, update_tenant,
+        import_signing_key, list_keys, list_operator_keys, list_tenants, revoke_key, revoke_operator_key, rotate_signing_key, sealed_secret,
+        set_status, update_tenant,
     },
     model::{Action, ApiKey, KeyGrant, Reference, SCOPE_RESOURCES, Scopes, Tenant, TenantId, TenantSettings, TenantStatus},
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
     signing::{TokenError, TokenKind},
-    sql::{KeyRow, TenantRow},
+    sql::{KeyRow, OperatorKeyRow, TenantRow},
 };

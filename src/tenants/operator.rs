@@ -7,6 +7,7 @@ use axum::{
 
 use super::{
     key::{KeyKind, read_key},
+    resolve::{bearer, one},
     sql,
 };
 use crate::{
@@ -22,9 +23,9 @@ impl FromRequestParts<App> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         note_route(&parts.extensions);
-        let refusal = |why| Problem::new(StatusCode::UNAUTHORIZED, why);
-        let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let text = bearer.or_else(|| parts.headers.get("apikey")?.to_str().ok());
+        let refusal = |why: &str| Problem::new(StatusCode::UNAUTHORIZED, why);
+        let header = |name| one(&parts.headers, name).map_err(|why| refusal(&why.to_string()));
+        let text = header(header::AUTHORIZATION.as_str())?.and_then(bearer).or(header("apikey")?);
         let text = text.ok_or_else(|| refusal("this needs an operator key, as \"Authorization: Bearer basalt_operator_…\""))?;
         let Some((KeyKind::Operator, hash)) = read_key(text) else {
             return Err(refusal("that is no operator key; \"basalt key create --operator\" makes one"));

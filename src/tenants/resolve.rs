@@ -36,6 +36,9 @@ pub enum Refusal {
     /// Two of path, host, key and token name different tenants.
     #[error("The path, host, API key and token of the request belong to different tenants")]
     Disagreement,
+    /// A secret key came in the URL.
+    #[error("A secret key does not belong in a URL, where logs and histories keep it; send it in the apikey header, and make a new one")]
+    SecretInUrl,
     /// The tenant is suspended.
     #[error("This tenant is suspended")]
     Suspended,
@@ -51,10 +54,13 @@ pub async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, Refusal> {
     if let Some(TenantInPath(reference)) = parts.extensions.get() {
         found.add(app.tenants.find(Name::Reference(reference.clone())).await?.ok_or(Refusal::NoTenant)?)?;
     }
-    if let Some(name) = tenant_of_host(app, parts)
-        && let Some(id) = app.tenants.find(name).await?
-    {
-        found.add(id)?;
+    if let Some(name) = tenant_of_host(app, parts) {
+        match (app.tenants.find(name.clone()).await?, name) {
+            (Some(id), _) => found.add(id)?,
+            // Below the base domain every name is a tenant's, and who asks for one that is not there does not mean another.
+            (None, Name::Reference(_)) => return Err(Refusal::NoTenant),
+            (None, Name::Domain(_)) => {}
+        }
     }
     let credentials = Credentials::read(parts)?;
     let key = match credentials.key {
@@ -109,9 +115,10 @@ struct Credentials {
 
 impl Credentials {
     fn read(parts: &Parts) -> Result<Self, Refusal> {
-        let api_key = match one(&parts.headers, "apikey")? {
-            Some(key) => Some(key.to_owned()),
-            None => api_key_in_query(parts),
+        let api_key = match (one(&parts.headers, "apikey")?, api_key_in_query(parts)?) {
+            (Some(header), Some(query)) if header != query => return Err(Refusal::Disagreement),
+            (Some(header), _) => Some(header.to_owned()),
+            (None, query) => query,
         };
         let bearer = one(&parts.headers, header::AUTHORIZATION.as_str())?.and_then(bearer);
         let as_token = |text: Option<&str>| text.filter(|text| !looks_like_key(text)).map(str::to_owned);
@@ -128,20 +135,26 @@ impl Credentials {
 }
 
 /// A header that may be there once: two of it could mean one thing to a proxy and another to us.
-fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
+pub(super) fn one<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let first = values.next().map(|value| value.to_str().map_err(|_| Refusal::UnknownKey)).transpose()?;
     if values.next().is_some() { Err(Refusal::Disagreement) } else { Ok(first.filter(|value| !value.is_empty())) }
 }
 
-fn bearer(value: &str) -> Option<&str> {
+pub(super) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
-fn api_key_in_query(parts: &Parts) -> Option<String> {
-    let query = parts.uri.query().filter(|query| query.contains("apikey="))?;
-    url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "apikey").map(|(_, value)| value.into_owned())
+/// Where a browser can't set a header. What browsers may hold is publishable; a secret in a URL ends up in logs and histories.
+fn api_key_in_query(parts: &Parts) -> Result<Option<String>, Refusal> {
+    let Some(query) = parts.uri.query().filter(|query| query.contains("apikey=")) else { return Ok(None) };
+    let mut keys = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "apikey").map(|(_, value)| value.into_owned());
+    match (keys.next(), keys.next()) {
+        (_, Some(_)) => Err(Refusal::Disagreement),
+        (Some(key), None) if matches!(read_key(&key), Some((KeyKind::Secret | KeyKind::Operator, _))) => Err(Refusal::SecretInUrl),
+        (key, None) => Ok(key),
+    }
 }
 
 fn token_of_signed_url(parts: &Parts) -> Option<String> {
@@ -155,8 +168,14 @@ fn looks_like_key(text: &str) -> bool {
 
 /// The tenant that the `Host` names, where the installation gives tenants hosts.
 fn tenant_of_host(app: &App, parts: &Parts) -> Option<Name> {
-    let host = parts.headers.get(header::HOST)?.to_str().ok()?;
-    let host = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+    // A request line with a host in it has to have the same as the header (`http/layers.rs`), and may be without the header.
+    let host = match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => parts.headers.get(header::HOST)?.to_str().ok()?,
+    };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    // The dot that ends a full name in DNS changes nothing in what it names.
+    let host = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     if host == app.public_host || host.parse::<std::net::IpAddr>().is_ok() || host == "localhost" {
         return None;
     }

@@ -93,6 +93,18 @@ pub(super) async fn find_tenant_by_reference(conn: &Conn, reference: &str) -> Re
         .await
 }
 
+/// The same for who will change it, or what belongs to it: until then nobody else does.
+pub(super) async fn lock_tenant_by_reference(tx: &Tx, reference: &str) -> Result<Option<TenantRow>> {
+    // SQLite has one writer, and no word for it.
+    tx.query(tx.pick(
+        "SELECT id, reference, name, status, domain, settings, created_at FROM tenants WHERE reference = $1",
+        "SELECT id, reference, name, status, domain, settings, created_at FROM tenants WHERE reference = $1 FOR UPDATE",
+    ))
+    .bind(reference)
+    .fetch_optional()
+    .await
+}
+
 pub(super) async fn find_tenant_by_domain(conn: &Conn, domain: &str) -> Result<Option<TenantRow>> {
     conn.query("SELECT id, reference, name, status, domain, settings, created_at FROM tenants WHERE domain = $1").bind(domain).fetch_optional().await
 }
@@ -238,6 +250,13 @@ pub(super) struct NewSigningKeyRow<'k> {
     pub(super) public_jwk: Option<Json>,
 }
 
+/// The place and the text of some sealed secret, if there is one.
+pub(super) async fn any_sealed_secret(conn: &Conn) -> Result<Option<(String, Vec<u8>)>> {
+    let found: Option<(TenantId, String, Vec<u8>)> =
+        conn.query("SELECT tenant_id, id, secret FROM signing_keys WHERE secret IS NOT NULL ORDER BY tenant_id, id LIMIT 1").fetch_optional().await?;
+    Ok(found.map(|(tenant, id, sealed)| (signing_key_place(tenant, &id), sealed)))
+}
+
 /// Where a signing key's secret is sealed for.
 pub(super) fn signing_key_place(tenant: TenantId, id: &str) -> String {
     format!("signing_keys/{}/{id}", tenant.number())
@@ -267,6 +286,31 @@ pub(super) async fn delete_keys_of(tx: &Tx, tenant: TenantId) -> Result<()> {
     tx.query("DELETE FROM api_keys WHERE tenant_id = $1").bind(tenant).execute().await?;
     tx.query("DELETE FROM signing_keys WHERE tenant_id = $1").bind(tenant).execute().await?;
     Ok(())
+}
+
+row_type! {
+    /// An operator key as a list shows it: never the key itself.
+    #[derive(Debug, Clone)]
+    pub struct OperatorKeyRow {
+        /// The key's id.
+        pub id: Uuid,
+        /// Its first letters.
+        pub hint: String,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it was revoked, if it was.
+        pub revoked_at: Option<Timestamp>,
+    }
+}
+
+pub(super) async fn operator_keys(conn: &Conn) -> Result<Vec<OperatorKeyRow>> {
+    conn.query("SELECT id, hint, created_at, revoked_at FROM operator_keys ORDER BY id").fetch_all().await
+}
+
+/// Revokes an operator key; false when there is no such key in force.
+pub(super) async fn revoke_operator_key(tx: &Tx, now: Timestamp, id: Uuid) -> Result<bool> {
+    let revoked = tx.query("UPDATE operator_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL").bind(id).bind(now).execute().await?;
+    Ok(revoked == 1)
 }
 
 pub(super) async fn insert_operator_key(tx: &Tx, now: Timestamp, id: Uuid, hint: &str, hash: &[u8; 32]) -> Result<()> {

@@ -36,6 +36,13 @@ impl Client {
         self
     }
 
+    /// The same caller with a header once more.
+    #[must_use]
+    pub(crate) fn also(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(HeaderName::from_str(name).unwrap(), HeaderValue::from_str(value).unwrap());
+        self
+    }
+
     /// The same caller with this API key.
     #[must_use]
     pub(crate) fn key(self, key: &str) -> Self {

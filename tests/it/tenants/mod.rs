@@ -150,6 +150,73 @@ async fn path_key_and_token_must_mean_one_tenant() {
 }
 
 #[tokio::test]
+async fn a_host_names_its_tenant_and_never_another() {
+    let app = TestApp::with(|config| config.base_domain = "example.org".to_owned()).await;
+    let changed = app.operator().patch("/admin/v1/tenants/other", json!({ "domain": "api.other.test" })).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let ask = async |client: crate::support::Client, host: &str| client.header("host", host).get("/auth/v1/admin/users").await.status.as_u16();
+    for host in ["other.example.org", "OTHER.example.org:8787", "other.example.org.", "api.other.test", "api.other.test.:443"] {
+        assert_eq!(ask(app.other_service(), host).await, 200, "{host}");
+        assert_eq!(ask(app.service(), host).await, 401, "{host}");
+    }
+    for host in ["default.example.org", "localhost", "10.0.0.1:80", "[::1]:8787", "elsewhere.test", "example.org"] {
+        assert_eq!(ask(app.service(), host).await, 200, "{host}");
+    }
+    for host in ["nobody.example.org", "a.other.example.org", "nobody.example.org."] {
+        assert_eq!(ask(app.service(), host).await, 401, "{host}");
+        let open = app.nobody().header("host", host).get("/auth/v1/.well-known/jwks.json").await;
+        assert_eq!(open.status, 401, "{host} is not taken for the default tenant");
+    }
+}
+
+#[tokio::test]
+async fn a_key_comes_once_and_a_secret_one_never_in_the_url() {
+    let app = TestApp::new().await;
+    let (publishable, secret) = (&app.default.publishable_key, &app.default.secret_key);
+    let settings = async |client: crate::support::Client, query: &str| client.get(&format!("/auth/v1/settings{query}")).await.status.as_u16();
+    assert_eq!(settings(app.nobody(), &format!("?apikey={publishable}")).await, 200);
+    assert_eq!(settings(app.anonymous(), &format!("?apikey={publishable}")).await, 200);
+    assert_eq!(settings(app.nobody(), &format!("?apikey={secret}")).await, 401);
+    assert_eq!(settings(app.service(), &format!("?apikey={publishable}")).await, 401);
+    assert_eq!(settings(app.nobody(), &format!("?apikey={publishable}&apikey={publishable}")).await, 401);
+    assert_eq!(settings(app.anonymous().also("apikey", secret), "").await, 401);
+    assert_eq!(settings(app.anonymous().also("apikey", publishable), "").await, 401);
+    let twice = app.anonymous().bearer(publishable).also("authorization", &format!("Bearer {secret}"));
+    assert_eq!(settings(twice, "").await, 401);
+    let operators = app.operator().also("authorization", "Bearer x");
+    assert_eq!(operators.get("/admin/v1/tenants").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_suspension_is_not_undone_by_a_change_at_the_same_time() {
+    let app = TestApp::new().await;
+    for round in 0..10 {
+        let operator = app.operator();
+        let rename = |name: String| {
+            let operator = operator.clone();
+            async move { operator.patch("/admin/v1/tenants/other", json!({ "name": name })).await.status }
+        };
+        let suspend = operator.patch("/admin/v1/tenants/other", json!({ "status": "suspended" }));
+        let renames = futures_util::future::join_all((0..6).map(|number| rename(format!("Other {round} {number}"))));
+        let (renamed, suspended) = tokio::join!(renames, suspend);
+        assert!(renamed.iter().all(|status| *status == 200) && suspended.status == 200);
+        assert_eq!(operator.get("/admin/v1/tenants/other").await.json()["status"], "suspended");
+        assert_eq!(operator.patch("/admin/v1/tenants/other", json!({ "status": "active" })).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn of_keys_rotated_at_once_one_signs() {
+    let app = TestApp::new().await;
+    let operator = app.operator();
+    let rotations = futures_util::future::join_all((0..6).map(|_| operator.post("/admin/v1/tenants/default/signing-keys/rotate", json!({})))).await;
+    assert!(rotations.iter().all(|rotated| rotated.status == 201));
+    let conn = app.app.db.read().await.unwrap();
+    let current = conn.query("SELECT count(*) FROM signing_keys WHERE status = 'current' AND tenant_id = 1").fetch_one::<(i64,)>().await.unwrap();
+    assert_eq!(current, (1,));
+}
+
+#[tokio::test]
 async fn a_rotated_signing_key_signs_at_once_and_the_old_one_still_verifies() {
     let app = TestApp::new().await;
     let user = app.user("ann@example.org", &[]).await;
