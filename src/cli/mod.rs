@@ -13,6 +13,7 @@ use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -82,7 +83,12 @@ use say;
 pub fn main() -> ExitCode {
     let Cli { settings, command } = Cli::parse();
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(command.run(settings)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(command.run(settings));
+            // A query that still runs on a thread of its own is waited for no longer.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            outcome
+        }
         Err(error) => Err(error.into()),
     };
     match outcome {

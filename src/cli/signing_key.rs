@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::{Failure, SettingsFlags, say};
 use crate::{
@@ -26,12 +26,13 @@ enum Command {
         tenant: String,
     },
     /// Believe tokens signed with a key from elsewhere
+    #[command(group(ArgGroup::new("key").required(true)))]
     Import {
         /// The tenant
         #[arg(long, value_name = "REF", default_value = "default")]
         tenant: String,
         /// A file with the text of an HS256 secret (Supabase's "JWT secret")
-        #[arg(long, value_name = "FILE", group = "key", required = true)]
+        #[arg(long, value_name = "FILE", group = "key")]
         hs256: Option<PathBuf>,
         /// A file with a JWK (RFC 7517): EC P-256, RSA (public) or oct
         #[arg(long, value_name = "FILE", group = "key")]

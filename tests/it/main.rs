@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that goes wrong should stop where it does")]
 
 mod auth;
+mod command_line;
 mod database;
 mod house;
 mod records;

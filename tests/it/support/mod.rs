@@ -155,6 +155,15 @@ pub(crate) async fn database_url() -> Option<String> {
     Some(with_database(&server, &name))
 }
 
+/// A PostgreSQL database with nothing in it; `None` is SQLite.
+pub(crate) async fn empty_database_url() -> Option<String> {
+    let server = std::env::var("TEST_DATABASE_URL").ok()?;
+    let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+    let mut connection = PgConnection::connect(&server).await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
+    Some(with_database(&server, &name))
+}
+
 async fn make_template(server: &str) {
     let mut connection = PgConnection::connect(server).await.unwrap();
     connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {}", template()))).await.unwrap();
