@@ -198,8 +198,8 @@ async fn a_suspension_is_not_undone_by_a_change_at_the_same_time() {
         };
         let suspend = operator.patch("/admin/v1/tenants/other", json!({ "status": "suspended" }));
         let renames = futures_util::future::join_all((0..6).map(|number| rename(format!("Other {round} {number}"))));
-        let (renamed, suspended) = tokio::join!(renames, suspend);
-        assert!(renamed.iter().all(|status| *status == 200) && suspended.status == 200);
+        let (statuses, suspended) = tokio::join!(renames, suspend);
+        assert!(statuses.iter().all(|status| *status == 200) && suspended.status == 200);
         assert_eq!(operator.get("/admin/v1/tenants/other").await.json()["status"], "suspended");
         assert_eq!(operator.patch("/admin/v1/tenants/other", json!({ "status": "active" })).await.status, 200);
     }
