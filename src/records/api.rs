@@ -97,12 +97,12 @@ async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Part
     let query = QueryString::parse(parts.uri.query().unwrap_or_default(), door)?;
     let prefer = Prefer::parse(parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()))?;
     let shape = Shape::of(&all_of(&parts.headers, "accept"))?;
-    let asked = Asked { app, caller, resolver, table, query, prefer, shape, parts };
+    let request = Asked { app, caller, resolver, table, query, prefer, shape, parts };
     match (&parts.method, door) {
-        (&Method::GET | &Method::HEAD, _) => get(asked).await,
-        (&Method::POST, Door::Table) => post(asked, body).await,
-        (&Method::PATCH, Door::Table) => patch(asked, body).await,
-        (&Method::DELETE, Door::Table) => delete(asked).await,
+        (&Method::GET | &Method::HEAD, _) => get(request).await,
+        (&Method::POST, Door::Table) => post(request, body).await,
+        (&Method::PATCH, Door::Table) => patch(request, body).await,
+        (&Method::DELETE, Door::Table) => delete(request).await,
         (method, _) => Err(RestError::new("PGRST117", format!("Unsupported HTTP method: {method}"))),
     }
 }
@@ -240,17 +240,14 @@ impl Asked<'_> {
     }
 
     fn written(&self, status: StatusCode, written: Written, range: &str) -> RestResult<Response> {
-        let mut response = match written.rows {
-            Some(rows) => {
-                let status = if status == StatusCode::NO_CONTENT { StatusCode::OK } else { status };
-                let read = self.resolver.representation(&self.table, &self.query)?;
-                self.response(status, self.shape.body(rows, &keys(&read))?, true)
-            }
-            None => {
-                let mut response = self.response(status, String::new(), true);
-                response.headers_mut().remove(header::CONTENT_TYPE);
-                response
-            }
+        let mut response = if let Some(rows) = written.rows {
+            let status = if status == StatusCode::NO_CONTENT { StatusCode::OK } else { status };
+            let read = self.resolver.representation(&self.table, &self.query)?;
+            self.response(status, self.shape.body(rows, &keys(&read))?, true)
+        } else {
+            let mut response = self.response(status, String::new(), true);
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            response
         };
         if let (Return::HeadersOnly, [id], true) = (self.returns(), &written.ids[..], self.parts.method == Method::POST) {
             let key = self.table.primary_key.first().map_or("id", String::as_str);

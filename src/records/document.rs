@@ -12,10 +12,10 @@ use crate::{app::App, db::Type};
 pub(super) fn routes(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
     let item = json!({
         "get": read_operation(table, &format!("list_{}", table.name), &format!("{}.", table.about), Vec::new()),
-        "head": operation(table, &format!("count_{}", table.name), "The headers that GET would have: with `Prefer: count=exact`, how many rows there are.", filters(table), json!({ "200": { "description": "No body" }, "206": { "description": "No body; there are more rows" } })),
+        "head": operation(table, &format!("count_{}", table.name), "The headers that GET would have: with `Prefer: count=exact`, how many rows there are.", &filters(table), json!({ "200": { "description": "No body" }, "206": { "description": "No body; there are more rows" } })),
         "post": post(table),
         "patch": patch(table),
-        "delete": operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200)),
+        "delete": operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", &writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200)),
     });
     let schemas = vec![(row_name(table), row_schema(table)), (change_name(table), change_schema(table)), ("RestError".to_owned(), error_schema())];
     (schemas.into_iter().map(|(name, schema)| (name, into_schema(schema))).collect(), paths(&format!("/rest/v1/{}", table.name), item), router)
@@ -27,7 +27,7 @@ pub(super) fn search_route(table: &Table, router: MethodRouter<App>) -> UtoipaMe
         "q",
         "What to look for: a name or its beginning, a number, an address; Chinese names also by pinyin or initials",
         true,
-        json!({ "type": "string" }),
+        &json!({ "type": "string" }),
     );
     let about = "Searches by name. The best come first: the number or address itself, the whole name, its beginning, its words, its initials.";
     let item = json!({ "get": read_operation(table, &format!("search_{}", table.name), about, vec![q]) });
@@ -128,12 +128,12 @@ fn error_schema() -> Json {
     })
 }
 
-fn parameter(name: &str, about: &str, required: bool, schema: Json) -> Json {
+fn parameter(name: &str, about: &str, required: bool, schema: &Json) -> Json {
     json!({ "name": name, "in": "query", "description": about, "required": required, "schema": schema })
 }
 
 fn text_parameter(name: &str, about: &str) -> Json {
-    parameter(name, about, false, json!({ "type": "string" }))
+    parameter(name, about, false, &json!({ "type": "string" }))
 }
 
 /// A parameter for every column.
@@ -162,8 +162,8 @@ fn select() -> Json {
 fn pages() -> [Json; 3] {
     [
         text_parameter("order", "`name.asc,hired_on.desc.nullslast`"),
-        parameter("limit", "Rows at the most; never more than 1000", false, json!({ "type": "integer", "format": "int64" })),
-        parameter("offset", "Rows to pass over", false, json!({ "type": "integer", "format": "int64" })),
+        parameter("limit", "Rows at the most; never more than 1000", false, &json!({ "type": "integer", "format": "int64" })),
+        parameter("offset", "Rows to pass over", false, &json!({ "type": "integer", "format": "int64" })),
     ]
 }
 
@@ -171,8 +171,7 @@ fn writes(table: &Table) -> Vec<Json> {
     [select()].into_iter().chain(filters(table)).collect()
 }
 
-fn operation(table: &Table, id: &str, about: &str, parameters: Vec<Json>, responses: Json) -> Json {
-    let mut responses = responses;
+fn operation(table: &Table, id: &str, about: &str, parameters: &[Json], mut responses: Json) -> Json {
     for (status, about) in
         [("400", "The request can't be understood"), ("401", "Nobody is signed in"), ("403", "Not allowed"), ("416", "No such page")]
     {
@@ -194,9 +193,9 @@ fn rows(table: &Table) -> Json {
 }
 
 fn read_operation(table: &Table, id: &str, about: &str, first: Vec<Json>) -> Json {
-    let parameters = first.into_iter().chain([select()]).chain(filters(table)).chain(pages()).collect();
+    let parameters = first.into_iter().chain([select()]).chain(filters(table)).chain(pages()).collect::<Vec<_>>();
     let responses = json!({ "200": { "description": "The rows", "content": rows(table) }, "206": { "description": "Some of the rows; `Content-Range` says which", "content": rows(table) } });
-    operation(table, id, about, parameters, responses)
+    operation(table, id, about, &parameters, responses)
 }
 
 fn written(table: &Table, about: &str, status: u16) -> Json {
@@ -218,13 +217,13 @@ fn post(table: &Table) -> Json {
         text_parameter("on_conflict", "The unique columns by which rows are known to be there already"),
     ];
     let parameters =
-        [select()].into_iter().chain(own).chain([header("Prefer", "`return=representation`, `resolution=merge-duplicates`, …")]).collect();
+        [select()].into_iter().chain(own).chain([header("Prefer", "`return=representation`, `resolution=merge-duplicates`, …")]).collect::<Vec<_>>();
     let responses = json!({
         "201": { "description": "Made; the rows, with `Prefer: return=representation`", "content": rows(table) },
         "200": { "description": "All rows were there and were changed", "content": rows(table) }
     });
     let about = "Makes one row or many; with `Prefer: resolution=merge-duplicates`, changes those that are there.";
-    let mut operation = conflicts(operation(table, &format!("create_{}", table.name), about, parameters, responses));
+    let mut operation = conflicts(operation(table, &format!("create_{}", table.name), about, &parameters, responses));
     let one = reference(&change_name(table));
     operation["requestBody"] = json!({ "required": true, "content": {
         "application/json": { "schema": { "oneOf": [one, { "type": "array", "items": one }] } },
@@ -236,7 +235,7 @@ fn post(table: &Table) -> Json {
 fn patch(table: &Table) -> Json {
     let about = "Changes the rows that the filters name; without any the answer is 400.";
     let responses = written(table, "The changed rows, with `Prefer: return=representation`", 200);
-    let mut operation = conflicts(operation(table, &format!("update_{}", table.name), about, writes(table), responses));
+    let mut operation = conflicts(operation(table, &format!("update_{}", table.name), about, &writes(table), responses));
     operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(&change_name(table)) } } });
     operation
 }

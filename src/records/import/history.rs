@@ -31,7 +31,7 @@ pub(super) fn stretches(assignments: Vec<Assignment>, titles: Vec<Title>) -> Vec
         of(&mut lines, &mut order, &row.employee).departments.push((row.span, row.department));
     }
     for row in titles {
-        of(&mut lines, &mut order, &row.employee).titles.push((row.span, row.title));
+        of(&mut lines, &mut order, &row.employee).titles.push((row.span, row.name));
     }
     order.iter().flat_map(|employee| cut(employee, &lines[employee])).collect()
 }
@@ -94,8 +94,8 @@ mod tests {
             Assignment { employee: employee(), department: "b".into(), span: span("2002-01-01", None) },
         ];
         let titles = vec![
-            Title { employee: employee(), title: "x".into(), span: span("2000-01-01", Some("2001-01-01")) },
-            Title { employee: employee(), title: "y".into(), span: span("2001-01-01", None) },
+            Title { employee: employee(), name: "x".into(), span: span("2000-01-01", Some("2001-01-01")) },
+            Title { employee: employee(), name: "y".into(), span: span("2001-01-01", None) },
         ];
         let found = stretches(assignments, titles);
         let short: Vec<_> = found.iter().map(|s| (s.from.to_string(), s.to.is_some(), s.department.as_deref(), s.title.as_deref())).collect();

@@ -52,7 +52,7 @@ pub(super) struct Assignment {
 #[derive(Debug)]
 pub(super) struct Title {
     pub(super) employee: String,
-    pub(super) title: String,
+    pub(super) name: String,
     pub(super) span: Span,
 }
 
@@ -100,7 +100,7 @@ impl Files {
         files.assignments = without_lines(reader.file("assignments.csv", header, false, assignment)?);
         files.managers = without_lines(reader.file("managers.csv", header, false, assignment)?);
         let titles = reader.file("titles.csv", ["employee_number", "title", "starts_on", "ends_on"], false, |line| {
-            Ok(Title { employee: line.employee(0)?, title: line.required(1, "title")?, span: line.span(2)? })
+            Ok(Title { employee: line.employee(0)?, name: line.required(1, "title")?, span: line.span(2)? })
         })?;
         files.titles = without_lines(titles);
         let salaries = reader.file("salaries.csv", ["employee_number", "annual_salary", "starts_on", "ends_on"], false, |line| {

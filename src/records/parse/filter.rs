@@ -95,7 +95,7 @@ pub(crate) enum Operand {
 impl Condition {
     /// A column against a value, the plain case.
     #[cfg(test)]
-    pub fn compare(field: Field, negated: bool, operator: Operator, operand: Operand) -> Self {
+    pub(super) fn compare(field: Field, negated: bool, operator: Operator, operand: Operand) -> Self {
         Self::Compare { field, negated, operator, quantifier: None, operand }
     }
 }
@@ -194,7 +194,7 @@ fn comparison(cursor: &mut Cursor<'_>, field: Field, place: Place) -> RestResult
     let operand = match operator {
         Operator::In => Operand::List(list(cursor, ('(', ')'))?),
         _ if quantifier.is_some() => Operand::List(list(cursor, ('{', '}'))?),
-        Operator::Is => Operand::Text(truth(value(cursor, place)?, &before)?),
+        Operator::Is => Operand::Text(truth(&value(cursor, place)?, &before)?),
         Operator::Fts(_) => Operand::Search(value(cursor, place)?, argument),
         _ => Operand::Text(value(cursor, place)?),
     };
@@ -246,7 +246,7 @@ fn argument(cursor: &mut Cursor<'_>) -> RestResult<Option<String>> {
     Ok(Some(argument))
 }
 
-fn truth(text: String, at: &Cursor<'_>) -> RestResult<String> {
+fn truth(text: &str, at: &Cursor<'_>) -> RestResult<String> {
     let text = text.to_ascii_lowercase();
     if matches!(text.as_str(), "null" | "not_null" | "true" | "false" | "unknown") {
         return Ok(text);

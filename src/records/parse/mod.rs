@@ -170,12 +170,12 @@ mod tests {
     #[test]
     fn conditions_are_read() {
         let query = parse("a=eq.x&b=not.in.(1,%222,3%22)&c=is.NOT_NULL&d=like(any).{a*,b*}&e=wfts(simple).x y").unwrap();
-        let [a, b, c, d, e] = &query.filters[..] else { panic!("{query:?}") };
-        assert_eq!(a.what, Condition::compare(column("a"), false, Operator::Eq, Operand::Text("x".into())));
-        assert_eq!(b.what, Condition::compare(column("b"), true, Operator::In, Operand::List(vec!["1".into(), "2,3".into()])));
-        assert_eq!(c.what, Condition::compare(column("c"), false, Operator::Is, Operand::Text("not_null".into())));
-        let Condition::Compare { quantifier: Some(Quantifier::Any), .. } = d.what else { panic!("{d:?}") };
-        let Condition::Compare { operator: Operator::Fts(FtsKind::Web), .. } = e.what else { panic!("{e:?}") };
+        let [equal, listed, null, liked, sought] = &query.filters[..] else { panic!("{query:?}") };
+        assert_eq!(equal.what, Condition::compare(column("a"), false, Operator::Eq, Operand::Text("x".into())));
+        assert_eq!(listed.what, Condition::compare(column("b"), true, Operator::In, Operand::List(vec!["1".into(), "2,3".into()])));
+        assert_eq!(null.what, Condition::compare(column("c"), false, Operator::Is, Operand::Text("not_null".into())));
+        let Condition::Compare { quantifier: Some(Quantifier::Any), .. } = liked.what else { panic!("{liked:?}") };
+        let Condition::Compare { operator: Operator::Fts(FtsKind::Web), .. } = sought.what else { panic!("{sought:?}") };
     }
 
     #[test]

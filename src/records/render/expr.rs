@@ -196,7 +196,7 @@ impl Renderer {
 
     /// The rows of the inner table that belong to the outer row and fit.
     pub(super) fn joined(&mut self, outer: Alias, inner: Alias, table: &str, join: &Join, filter: &Expr) {
-        self.from_tenants(table, inner);
+        self.tenants_rows(table, inner);
         self.buf.push(" AND ");
         self.scalar(inner, &join.inner);
         self.buf.push(" = ");
@@ -318,8 +318,8 @@ impl Renderer {
         for step in path.iter().chain(more) {
             match step {
                 JsonStep::Key(key) => text.extend([".\"", key, "\""]),
-                JsonStep::Index(index) if *index < 0 => text.push_str(&format!("[#{index}]")),
-                JsonStep::Index(index) => text.push_str(&format!("[{index}]")),
+                JsonStep::Index(index) if *index < 0 => text.extend(["[#", &index.to_string(), "]"]),
+                JsonStep::Index(index) => text.extend(["[", &index.to_string(), "]"]),
             }
         }
         self.buf.push_literal(&text);

@@ -52,7 +52,7 @@ impl Renderer {
     }
 
     /// `"table" AS t0 WHERE t0.tenant_id = $1`, so that no table is ever named without its tenant.
-    fn from_tenants(&mut self, table: &str, alias: Alias) {
+    fn tenants_rows(&mut self, table: &str, alias: Alias) {
         self.buf.push(" FROM ").push_ident(table).push(" AS ");
         self.name(alias);
         self.buf.push(" WHERE ");

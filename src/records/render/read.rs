@@ -40,7 +40,7 @@ pub(crate) fn count(dialect: Dialect, tenant: TenantId, table: &Table, filter: &
     let mut renderer = Renderer::new(dialect, tenant);
     let alias = renderer.alias();
     renderer.buf.push("SELECT count(*)");
-    renderer.from_tenants(&table.name, alias);
+    renderer.tenants_rows(&table.name, alias);
     renderer.buf.push(" AND ");
     renderer.expr(alias, filter);
     renderer.buf
@@ -49,7 +49,7 @@ pub(crate) fn count(dialect: Dialect, tenant: TenantId, table: &Table, filter: &
 impl Renderer {
     /// From FROM to OFFSET.
     fn rows(&mut self, alias: Alias, read: &Read) {
-        self.from_tenants(&read.table.name, alias);
+        self.tenants_rows(&read.table.name, alias);
         self.buf.push(" AND ");
         self.expr(alias, &read.filter);
         self.ordered(alias, read);

@@ -69,7 +69,7 @@ pub(crate) fn select_targets(dialect: Dialect, tenant: TenantId, table: &Table, 
     let alias = renderer.alias();
     renderer.buf.push("SELECT ");
     renderer.column(alias, key(table));
-    renderer.from_tenants(&table.name, alias);
+    renderer.tenants_rows(&table.name, alias);
     renderer.buf.push(" AND ");
     renderer.expr(alias, filter);
     renderer.buf.pick("", " FOR UPDATE");

@@ -131,8 +131,8 @@ impl Level {
         let mask = match self.access.column(Action::Read, column) {
             Rows::None => return Err(refused()),
             Rows::All => None,
-            rows if rows == self.base => None,
-            rows => Some(Arc::new(resolver.within(&self.table, &rows))),
+            rows @ Rows::In(_) if rows == self.base => None,
+            rows @ Rows::In(_) => Some(Arc::new(resolver.within(&self.table, &rows))),
         };
         Ok(Scalar { mask, ..Scalar::column(column) })
     }

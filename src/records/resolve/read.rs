@@ -177,20 +177,9 @@ impl Resolver<'_> {
 
     fn order(&self, sight: &Sight<'_>, said: &Said<'_>, found: Option<Terms>) -> RestResult<Vec<Order>> {
         let Some((_, terms)) = said.orders.last() else {
-            return self.by_relevance(sight.level, found);
+            return Ok(by_relevance(sight.level, found));
         };
         terms.iter().map(|term| self.order_term(sight, term)).collect()
-    }
-
-    /// What was searched for comes in the order of how well it fits, then by name.
-    fn by_relevance(&self, level: &Level, found: Option<Terms>) -> RestResult<Vec<Order>> {
-        let Some(terms) = found else { return Ok(Vec::new()) };
-        let ascending = |by| Order { by, descending: false, nulls_first: false };
-        let column = |name: &str| level.table.column(name).map(|column| ascending(OrderBy::Value(Scalar::column(column))));
-        // What names are sorted by is made of names alone, so it tells no more than they do.
-        let ties = ["name_sort", "id"].into_iter().filter_map(column);
-        let best = Order { by: OrderBy::Relevance(terms), descending: true, nulls_first: false };
-        Ok([best].into_iter().chain(ties).collect())
     }
 
     fn order_term(&self, sight: &Sight<'_>, term: &OrderTerm) -> RestResult<Order> {
@@ -208,6 +197,17 @@ impl Resolver<'_> {
         };
         Ok(Order { by, descending: term.descending, nulls_first: term.nulls_first.unwrap_or(term.descending) })
     }
+}
+
+/// What was searched for comes in the order of how well it fits, then by name.
+fn by_relevance(level: &Level, found: Option<Terms>) -> Vec<Order> {
+    let Some(terms) = found else { return Vec::new() };
+    let ascending = |by| Order { by, descending: false, nulls_first: false };
+    let column = |name: &str| level.table.column(name).map(|column| ascending(OrderBy::Value(Scalar::column(column))));
+    // What names are sorted by is made of names alone, so it tells no more than they do.
+    let ties = ["name_sort", "id"].into_iter().filter_map(column);
+    let best = Order { by: OrderBy::Relevance(terms), descending: true, nulls_first: false };
+    [best].into_iter().chain(ties).collect()
 }
 
 fn not_embedded(name: &str) -> RestError {

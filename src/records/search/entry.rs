@@ -61,14 +61,14 @@ impl Entry {
         }
         terms.remove("");
         let lead = tenant.to_string();
-        let led = terms.iter().map(|term| format!("{lead}x{term}")).chain(initials.iter().map(|term| format!("{lead}i{term}")));
+        let words = terms.iter().map(|term| format!("{lead}x{term}")).chain(initials.iter().map(|term| format!("{lead}i{term}")));
         let family = format!("{} {}", names.family_name.unwrap_or_default(), names.given_name.unwrap_or_default());
         Self {
             number,
             email,
             name: squeezed(&fold(names.display_name)),
             family_first: squeezed(&fold(&family)),
-            terms: led.collect(),
+            terms: words.collect(),
             initials: initials.iter().fold(String::from(" "), |all, one| all + one + " "),
         }
     }

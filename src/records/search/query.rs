@@ -153,12 +153,11 @@ fn web_words(text: &str) -> Vec<(bool, bool, String)> {
     while !rest.is_empty() {
         let negated = rest.starts_with('-');
         rest = rest.strip_prefix('-').unwrap_or(rest);
-        let (word, quoted, after) = match rest.strip_prefix('"') {
-            Some(inside) => inside.split_once('"').map_or((inside, true, ""), |(word, after)| (word, true, after)),
-            None => {
-                let end = rest.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(rest.len());
-                (&rest[..end], false, &rest[end..])
-            }
+        let (word, quoted, after) = if let Some(inside) = rest.strip_prefix('"') {
+            inside.split_once('"').map_or((inside, true, ""), |(word, after)| (word, true, after))
+        } else {
+            let end = rest.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(rest.len());
+            (&rest[..end], false, &rest[end..])
         };
         words.push((negated, quoted, word.to_owned()));
         rest = after.trim_start();

@@ -91,7 +91,7 @@ async fn a_company_is_loaded_and_loading_it_again_changes_nothing() {
     for table in tables {
         before.push(get(&format!("{table}?order=created_at,version")).await);
     }
-    app.app.clock.advance(std::time::Duration::from_secs(3600));
+    app.app.clock.advance(std::time::Duration::from_hours(1));
     let again = import(&app, directory.path()).await;
     assert!(again.made.iter().all(|(_, made)| *made == 0), "{again:?}");
     for (table, before) in tables.into_iter().zip(before) {

@@ -1,5 +1,6 @@
 //! `/rest/v1`, through the door.
 
+mod hostile;
 mod import;
 mod rights;
 mod search;

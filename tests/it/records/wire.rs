@@ -32,11 +32,15 @@ pub(super) fn uri(path: &str) -> String {
     let mut escaped = String::new();
     for character in path.chars() {
         match character {
-            '"' | '{' | '}' | ' ' | '<' | '>' | '\\' | '^' | '`' | '|' => escaped.push_str(&format!("%{:02X}", u32::from(character))),
+            '"' | '{' | '}' | ' ' | '<' | '>' | '\\' | '^' | '`' | '|' => escaped.extend(['%', hex(character, 4), hex(character, 0)]),
             other => escaped.push(other),
         }
     }
     escaped
+}
+
+fn hex(character: char, shift: u32) -> char {
+    char::from_digit(u32::from(character) >> shift & 15, 16).unwrap()
 }
 
 fn numbers(rows: &Value) -> Vec<&str> {

@@ -1,0 +1,140 @@
+//! What nobody sends by mistake: odd names, deep nesting, long lists. Nothing of it may be our fault, and nothing may cross a tenant.
+
+use proptest::{
+    prelude::*,
+    strategy::ValueTree as _,
+    test_runner::{Config, TestRunner},
+};
+use serde_json::json;
+
+use super::wire::{company, uri};
+use crate::support::TestApp;
+
+/// Names that have broken other servers.
+const NAMES: [&str; 12] = [
+    "a\"b",
+    "a.b'",
+    "custom->>'x",
+    "custom->>x'||'",
+    "a);--",
+    "id\"; DROP TABLE employees; --",
+    "custom->>a]",
+    "custom->>$.a",
+    "custom->\"a.b\"->>0",
+    "custom->-1",
+    "\u{202e}id",
+    "t0.id",
+];
+
+#[tokio::test]
+async fn odd_names_are_refused_or_mean_nothing() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    company(&service).await;
+    let long = "x".repeat(10_000);
+    for name in NAMES.into_iter().chain([long.as_str()]) {
+        for query in [
+            format!("select={name}"),
+            format!("select=a:{name}"),
+            format!("select=\"{name}\":id"),
+            format!("{name}=eq.1"),
+            format!("or=({name}.eq.1)"),
+            format!("order={name}"),
+            format!("select=id,x:{name}(id)"),
+            format!("select=id,departments!{name}(id)"),
+            format!("on_conflict={name}"),
+            format!("columns={name}"),
+            format!("departments.{name}=eq.1&select=departments(id)"),
+            format!("search=fts.{name}"),
+            format!("display_name=ilike.{name}"),
+            format!("select=id::{name}"),
+        ] {
+            let reply = service.get(&uri(&format!("/rest/v1/employees?{query}"))).await;
+            assert!(reply.status.as_u16() < 500, "{query}: {}", reply.text());
+        }
+        let reply = service.post("/rest/v1/employees", json!({ name: 1, "employee_number": "x", "display_name": "x" })).await;
+        assert_eq!(reply.status, 400, "{name}");
+    }
+    assert_eq!(service.get("/rest/v1/employees?select=id").await.json().as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn numbers_are_held_to_their_ranges() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    for number in ["-1", "1.5", "NaN", "Infinity", "9223372036854775808", "1e309", ""] {
+        for query in [format!("limit={number}"), format!("offset={number}"), format!("version=eq.{number}")] {
+            let reply = service.get(&format!("/rest/v1/employees?{query}")).await;
+            let allowed = query == "version=eq.-1";
+            assert!(if allowed { reply.status == 200 } else { reply.status.is_client_error() }, "{query}: {}", reply.status);
+        }
+    }
+    for number in ["9223372036854775807", "2147483648", "9007199254740992"] {
+        for query in [format!("offset={number}"), format!("limit={number}"), format!("version=eq.{number}")] {
+            assert_eq!(service.get(&format!("/rest/v1/employees?{query}")).await.status, 200, "{query}");
+        }
+    }
+    let row = json!({ "type": "regular", "period_start": "2000-01-01", "period_end": "2000-01-31", "currency": "USD", "totals": { "x": "\u{0}" } });
+    assert_eq!(service.post("/rest/v1/payroll_runs", row).await.json()["code"], "22P05");
+}
+
+/// A condition that any grammar of ours may make.
+fn condition() -> impl Strategy<Value = String> {
+    let column = prop::sample::select(vec![
+        "id",
+        "employee_number",
+        "display_name",
+        "hired_on",
+        "version",
+        "custom",
+        "custom->a",
+        "custom->>a",
+        "status",
+        "search",
+    ]);
+    let operator =
+        prop::sample::select(vec!["eq", "neq", "gt", "lte", "like", "ilike", "is", "in", "isdistinct", "cs", "wfts", "fts", "eq(any)", "like(all)"]);
+    let value = prop::sample::select(vec![
+        "1",
+        "null",
+        "true",
+        "(1,2)",
+        "{1,2}",
+        "{\"a\":1}",
+        "*a*",
+        "李娜",
+        "2000-01-01",
+        "%%%_",
+        "\\",
+        "00000000-0000-7000-8000-000000000000",
+        "()",
+        "{}",
+        "[1]",
+    ]);
+    let leaf = (column, any::<bool>(), operator, value).prop_map(|(column, negated, operator, value)| {
+        let not = if negated { "not." } else { "" };
+        format!("{column}.{not}{operator}.{value}")
+    });
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        (prop::sample::select(vec!["and", "or", "not.and", "not.or"]), prop::collection::vec(inner, 1..4))
+            .prop_map(|(word, of)| format!("{word}({})", of.join(",")))
+    })
+}
+
+#[tokio::test]
+async fn no_condition_is_our_fault_or_sees_another_tenant() {
+    let app = TestApp::new().await;
+    company(&app.service()).await;
+    let other = app.other_service();
+    let mut runner = TestRunner::new(Config::default());
+    for _ in 0..300 {
+        let condition = condition().new_tree(&mut runner).unwrap().current();
+        let reply = other
+            .get(&uri(&format!("/rest/v1/employees?or=({condition},employee_number.not.is.null)&select=id,departments(id),employees(id)")))
+            .await;
+        assert!(reply.status.as_u16() < 500, "{condition}: {}", reply.text());
+        if reply.status == 200 {
+            assert_eq!(reply.json(), json!([]), "{condition}");
+        }
+    }
+}
