@@ -20,6 +20,11 @@ use crate::{
     },
 };
 
+/// Characters in the text of a key, at the most.
+const LONGEST_KEY: usize = 255;
+/// Characters in any other text, at the most.
+const LONGEST_TEXT: usize = 10_000;
+
 /// Rows as a body has them.
 #[derive(Clone, Debug, std::default::Default, PartialEq)]
 pub(crate) struct Body {
@@ -77,6 +82,7 @@ impl Resolver<'_> {
         for (index, column) in given {
             let Some(cell) = row.get_mut(index).and_then(Option::take) else { continue };
             let mut value = cell.typed(column.kind)?;
+            check_length(table, &column, &value)?;
             if matches!(value, Value::Null(_)) && !column.nullable {
                 return Err(null_refused(table, &column));
             }
@@ -136,7 +142,11 @@ impl Resolver<'_> {
         for column in columns {
             let place = given.iter().find(|(_, own)| own.name == column.name).map(|(index, _)| *index);
             let value = match place.map(|index| cells.get_mut(index).and_then(Option::take)) {
-                Some(Some(cell)) => cell.typed(column.kind)?,
+                Some(Some(cell)) => {
+                    let value = cell.typed(column.kind)?;
+                    check_length(table, column, &value)?;
+                    value
+                }
                 Some(None) if missing == Missing::Null => Value::Null(column.kind),
                 _ => self.default_value(column),
             };
@@ -237,6 +247,17 @@ fn fold_address(table: &Table, column: &Column, value: &mut Value) {
     {
         *text = text.trim().to_lowercase();
     }
+}
+
+/// PostgreSQL's indexes take no longer texts, and what a field of a record holds is not longer either.
+fn check_length(table: &Table, column: &Column, value: &Value) -> RestResult<()> {
+    let Value::Text(text) = value else { return Ok(()) };
+    let is_key = table.uniques.iter().any(|unique| unique.columns.contains(&column.name)) || column.name == "name_sort";
+    let most = if is_key { LONGEST_KEY } else { LONGEST_TEXT };
+    if text.len() > most && text.chars().count() > most {
+        return Err(RestError::new("22001", format!("value too long for type character varying({most})")));
+    }
+    Ok(())
 }
 
 fn has_filter(query: &QueryString) -> bool {

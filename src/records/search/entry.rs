@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use pinyin::ToPinyinMulti as _;
 
-use super::fold::{Run, fold, ideograph_terms, is_ideograph, runs, squeezed};
+use super::fold::{Run, clip, fold, ideograph_terms, is_ideograph, runs, squeezed};
 
+/// Terms kept of one employee, at the most: a name of fifty characters has fewer.
+const TERMS: usize = 500;
+/// Characters in what names are sorted by, at the most: an index takes no longer ones.
+const SORT_KEY: usize = 255;
 /// Ways to read one name, at the most: a name of three characters with three readings each has 27.
 const READINGS: usize = 16;
 
@@ -61,7 +65,8 @@ impl Entry {
         }
         terms.remove("");
         let lead = tenant.to_string();
-        let words = terms.iter().map(|term| format!("{lead}x{term}")).chain(initials.iter().map(|term| format!("{lead}i{term}")));
+        let words =
+            terms.iter().take(TERMS).map(|term| format!("{lead}x{}", clip(term))).chain(initials.iter().map(|term| format!("{lead}i{}", clip(term))));
         let family = format!("{} {}", names.family_name.unwrap_or_default(), names.given_name.unwrap_or_default());
         Self {
             number,
@@ -172,7 +177,7 @@ pub(crate) fn name_sort(given: Option<&str>, family: Option<&str>, display_name:
         _ => display_name.to_owned(),
     };
     let said = if whole.chars().any(is_ideograph) { name_phonetic(&whole).unwrap_or(whole) } else { whole };
-    squeezed(&fold(&said))
+    squeezed(&fold(&said)).chars().take(SORT_KEY).collect()
 }
 
 #[cfg(test)]

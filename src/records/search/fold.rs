@@ -38,6 +38,9 @@ fn letters(character: char) -> Option<&'static str> {
     })
 }
 
+/// Characters in a term, at the most.
+const LONGEST: usize = 60;
+
 /// A piece of folded text without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Run<'t> {
@@ -86,6 +89,11 @@ fn is_letter(character: char) -> bool {
 /// Characters of scripts that are written without spaces.
 pub(super) fn is_ideograph(character: char) -> bool {
     matches!(u32::from(character), 0x3005..=0x3007 | 0x3040..=0x30FF | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xAC00..=0xD7AF | 0xF900..=0xFAFF | 0x2_0000..=0x3_FFFF)
+}
+
+/// What of a term is kept and looked for: PostgreSQL refuses longer words, and nobody types them.
+pub(super) fn clip(term: &str) -> &str {
+    term.char_indices().nth(LONGEST).map_or(term, |(end, _)| &term[..end])
 }
 
 /// The terms of a run of ideographs: each character, and each two that stand together.

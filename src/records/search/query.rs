@@ -2,7 +2,7 @@
 //!
 //! Nothing a user writes reaches `MATCH` or `to_tsquery`: only folded letters and digits do, led by the tenant's number.
 
-use super::fold::{Run, fold, ideograph_terms, runs, squeezed};
+use super::fold::{Run, clip, fold, ideograph_terms, runs, squeezed};
 use crate::records::{
     error::{RestError, RestResult},
     parse::FtsKind,
@@ -93,7 +93,7 @@ fn plain(text: &str, open_ended: bool) -> Option<Fts> {
     let folded = fold(text);
     if folded.contains('@') && !folded.trim().contains(char::is_whitespace) {
         let joined = squeezed(&folded).replace(' ', "");
-        return (!joined.is_empty()).then_some(Fts::Term(joined, open_ended));
+        return (!joined.is_empty()).then_some(Fts::Term(clip(&joined).to_owned(), open_ended));
     }
     let runs = runs(&folded);
     let count = runs.len();
@@ -109,7 +109,7 @@ fn plain(text: &str, open_ended: bool) -> Option<Fts> {
 
 /// A word alone may also be initials.
 fn word_term(word: &str, open_ended: bool, alone: bool) -> Fts {
-    let term = Fts::Term(word.to_owned(), open_ended);
+    let term = Fts::Term(clip(word).to_owned(), open_ended);
     if alone && (2..=4).contains(&word.chars().count()) { Fts::Or(vec![term, Fts::Initials(word.to_owned())]) } else { term }
 }
 

@@ -78,6 +78,23 @@ async fn numbers_are_held_to_their_ranges() {
     assert_eq!(service.post("/rest/v1/payroll_runs", row).await.json()["code"], "22P05");
 }
 
+#[tokio::test]
+async fn long_texts_are_taken_or_refused_alike() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    let long = "长".repeat(9_000) + &"x".repeat(900);
+    let taken = service.post("/rest/v1/employees", json!({ "employee_number": "1", "display_name": long, "family_name": long })).await;
+    assert_eq!(taken.status, 201, "{}", taken.text());
+    for row in
+        [json!({ "employee_number": "n".repeat(3_000), "display_name": "x" }), json!({ "employee_number": "2", "display_name": "长".repeat(10_001) })]
+    {
+        let refused = service.post("/rest/v1/employees", row).await;
+        assert_eq!((refused.status.as_u16(), refused.json()["code"].as_str()), (400, Some("22001")));
+    }
+    let found = service.get(&format!("/rest/v1/employees/_search?q={}&select=employee_number", "x".repeat(3_000))).await;
+    assert_eq!(found.json(), json!([{ "employee_number": "1" }]));
+}
+
 /// A condition that any grammar of ours may make.
 fn condition() -> impl Strategy<Value = String> {
     let column = prop::sample::select(vec![
