@@ -235,3 +235,24 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_may_wait_for_its_stall_or_for_what_its_bytes_earned_whichever_is_less() {
+        let patience = Patience { max_head: 0, head: Duration::ZERO, stall: Duration::from_secs(30), min_rate: 512 };
+        let allowed = |patience: &Patience, bytes, waited| {
+            let since = Instant::now();
+            let pace = Pace { bytes, waited: Duration::from_secs(waited), ..Pace::default() };
+            (patience.deadline(since, &pace) - since).as_secs()
+        };
+        assert_eq!(allowed(&patience, 0, 0), 10, "the grace");
+        assert_eq!(allowed(&patience, 512 * 5, 0), 15, "and a second for each 512 bytes");
+        assert_eq!(allowed(&patience, 512 * 5, 12), 3, "less what was waited before");
+        assert_eq!(allowed(&patience, 512 * 5, 20), 0, "a trickle has no more to wait");
+        assert_eq!(allowed(&patience, 512 * 1000, 0), 30, "but never longer than a stall");
+        assert_eq!(allowed(&Patience { min_rate: 0, ..patience }, 0, 500), 30, "any rate will do");
+    }
+}
