@@ -44,10 +44,10 @@ async fn metrics(test: &TestApp, peer: Option<&str>, headers: &[(&str, &str)]) -
 async fn metrics_are_for_this_machine_alone_unless_there_is_a_token() {
     let test = TestApp::new().await;
     test.nobody().get("/health").await;
-    let (status, text) = metrics(&test, Some("127.0.0.1:1"), &[]).await;
+    let (status, figures) = metrics(&test, Some("127.0.0.1:1"), &[]).await;
     assert_eq!(status, 200);
-    assert!(text.contains(r#"basalt_http_requests_total{room="other",status="2xx"}"#), "{text}");
-    assert!(text.contains(r#"basalt_http_request_seconds_bucket{room="other",le="0.001"}"#), "{text}");
+    assert!(figures.contains(r#"basalt_http_requests_total{room="other",status="2xx"}"#), "{figures}");
+    assert!(figures.contains(r#"basalt_http_request_seconds_bucket{room="other",le="0.001"}"#), "{figures}");
     let from_elsewhere: [(_, &[(&str, &str)]); 4] = [
         (None, &[]),
         (Some("10.0.0.1:1"), &[]),
