@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::{interval, sleep, timeout},
+    time::{Instant, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -96,12 +96,20 @@ pub fn stop_signal() -> io::Result<CancellationToken> {
     tokio::spawn(async move {
         signals.next().await;
         token.cancel();
-        signals.next().await;
-        tracing::warn!("stopping at once, with requests in flight");
-        std::process::exit(130);
+        let asked = Instant::now();
+        loop {
+            signals.next().await;
+            if asked.elapsed() > ONE_WISH {
+                tracing::warn!("asked twice to stop: stopping at once");
+                std::process::exit(130);
+            }
+        }
     });
     Ok(asked)
 }
+
+/// Signals that come as close together as this are one wish: `timeout` and shells send theirs to the process and to its group.
+const ONE_WISH: Duration = Duration::from_millis(500);
 
 /// How often what was counted is folded together.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);

@@ -116,6 +116,16 @@ async fn the_first_start_makes_everything_and_only_it_shows_the_keys() {
 }
 
 #[test]
+fn two_signals_at_once_are_one_wish() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut started = start(&directory);
+    let id = started.process.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let _ = Command::new("kill").args(["-INT", &id]).status();
+    assert!(started.process.wait().unwrap().success());
+}
+
+#[test]
 fn the_printed_curl_lines_work() {
     let directory = tempfile::tempdir().unwrap();
     let mut started = start(&directory);
