@@ -79,12 +79,14 @@ impl Sqlite {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent)?;
         }
+        let turn = take_turn(path);
         make_private_file(path);
         let mut connection = connect(path)?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10000;")
             .map_err(Error::internal)?;
         migrate::sqlite(&mut connection)?;
+        drop(turn);
 
         let (jobs, waiting) = mpsc::sync_channel(QUEUE);
         let conn = SqliteConn::new(Session::new(connection), settings.statement_timeout, Home::Writer);
@@ -275,6 +277,15 @@ fn checkpointer(path: &Path) -> Result<mpsc::SyncSender<()>> {
         }
     })?;
     Ok(sender)
+}
+
+/// Processes that open a new database together take turns: for the change to a write-ahead log, SQLite itself does not wait.
+fn take_turn(path: &Path) -> Option<std::fs::File> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    // Where directories can't be locked, who comes at the same moment may have to start again.
+    let directory = std::fs::File::open(directory).ok()?;
+    directory.lock().ok()?;
+    Some(directory)
 }
 
 /// What is in the database is for its owner alone. SQLite gives its other files the mode of this one.
