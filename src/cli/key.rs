@@ -46,6 +46,7 @@ enum Command {
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that is given or not")]
 struct Create {
     /// The tenant
     #[arg(long, value_name = "REF", default_value = "default")]

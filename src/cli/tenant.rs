@@ -31,7 +31,7 @@ enum Command {
     },
     /// List tenants
     List,
-    /// Change a tenant's settings, as signup_enabled=false
+    /// Change a tenant's settings, as `signup_enabled=false`
     Set {
         /// The tenant
         #[arg(value_name = "REF")]

@@ -113,15 +113,12 @@ impl Sqlite {
                 .map_err(Error::internal)?,
         };
         let kept = lock(&self.idle).pop();
-        let session = match kept {
-            Some(session) => session,
-            None => {
-                let connection = connect(&self.path)?;
-                connection
-                    .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA mmap_size = 268435456")
-                    .map_err(Error::internal)?;
-                Session::new(connection)
-            }
+        let session = if let Some(session) = kept {
+            session
+        } else {
+            let connection = connect(&self.path)?;
+            connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA mmap_size = 268435456").map_err(Error::internal)?;
+            Session::new(connection)
         };
         let home = Home::Reader { idle: Arc::clone(&self.idle), _permit: permit };
         let conn = SqliteConn::new(session, self.statement_timeout, home);
