@@ -119,8 +119,9 @@ describe('reading', () => {
     const found = async (words) => done(await mine('id').textSearch('search', words, { type: 'websearch' })).map((row) => row.id)
     for (const words of ['李娜', '娜', 'lina', 'ln']) assert.ok((await found(words)).includes(li.id), words)
     assert.deepEqual(await found(`lovelace${mark}`), [ada.id])
-    assert.deepEqual(await found(`${mark}-1@example.com`), [boss.id])
-    assert.deepEqual(await found(`${mark}-2`), [ada.id])
+    // What is exactly a number or an address comes first; words that only begin alike may follow.
+    assert.equal((await found(`${mark}-1@example.com`))[0], boss.id)
+    assert.equal((await found(`${mark}-2`))[0], ada.id)
   })
 
   test('csv is csv', async () => {
