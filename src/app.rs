@@ -10,9 +10,9 @@ use crate::{
     clock::Clock,
     config::{Config, DatabaseLocation},
     crypto::{MasterKey, PasswordSettings, Passwords},
-    db::{self, Db},
+    db::{self, Db, Timestamp, Tx},
     error::{Error, Result},
-    tenants,
+    records, storage, tenants,
 };
 
 /// Everything that lives as long as the process. Cheap to clone.
@@ -85,6 +85,13 @@ impl App {
             verified_tokens,
             stopping: CancellationToken::new(),
         })))
+    }
+
+    /// Removes everything that belongs to a deleted tenant, in every room. The bytes of its files go with the next sweep.
+    pub async fn erase_tenant(tx: &Tx, tenant: tenants::TenantId, now: Timestamp) -> Result<()> {
+        records::delete_rows_of(tx, tenant).await?;
+        storage::delete_rows_of(tx, tenant, now).await?;
+        auth::delete_rows_of(tx, tenant).await
     }
 
     /// Finishes what is under way in the database.

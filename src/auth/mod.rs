@@ -35,6 +35,7 @@ pub use self::{
     error::{AuthCode, AuthError, AuthErrorBody},
     model::{Identity, Metadata, Session, User},
     request::check_password,
+    sql::delete_rows_of,
 };
 use crate::app::App;
 

@@ -311,3 +311,9 @@ pub(super) async fn delete_other_sessions(tx: &Tx, tenant: TenantId, user: Uuid,
     tx.query("DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2 AND id <> $3").bind(tenant).bind(user).bind(keep).execute().await?;
     Ok(())
 }
+
+/// Removes a deleted tenant's users, and with them their identities and sessions.
+pub async fn delete_rows_of(conn: &Conn, tenant: TenantId) -> Result<()> {
+    conn.query("DELETE FROM users WHERE tenant_id = $1").bind(tenant).execute().await?;
+    Ok(())
+}

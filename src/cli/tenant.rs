@@ -52,7 +52,7 @@ enum Command {
         #[arg(value_name = "REF")]
         reference: String,
     },
-    /// Delete a tenant for good
+    /// Delete a tenant with its users, records and files, for good
     Delete {
         /// The tenant
         #[arg(value_name = "REF")]

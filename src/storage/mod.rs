@@ -23,7 +23,10 @@ mod upload;
 use axum::routing::post;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub use self::sweep::{keep_swept, sweep};
+pub use self::{
+    sql::delete_rows_of,
+    sweep::{keep_swept, sweep},
+};
 use crate::app::App;
 
 /// The routes of storage.

@@ -450,3 +450,18 @@ pub(super) async fn forget_garbage(conn: &Conn, tenant: TenantId, blob: Uuid) ->
     conn.query("DELETE FROM loose_blobs WHERE tenant_id = $1 AND blob_id = $2 AND state = 'garbage'").bind(tenant).bind(blob).execute().await?;
     Ok(())
 }
+
+/// Removes a deleted tenant's buckets and objects; the sweeper finds their bytes.
+pub async fn delete_rows_of(conn: &Conn, tenant: TenantId, now: Timestamp) -> Result<()> {
+    conn.query(
+        "INSERT INTO loose_blobs (tenant_id, blob_id, state, since) SELECT tenant_id, blob_id, 'garbage', $2 FROM objects WHERE tenant_id = $1 \
+         ON CONFLICT (tenant_id, blob_id) DO UPDATE SET state = 'garbage', since = excluded.since",
+    )
+    .bind(tenant)
+    .bind(now)
+    .execute()
+    .await?;
+    conn.query("DELETE FROM objects WHERE tenant_id = $1").bind(tenant).execute().await?;
+    conn.query("DELETE FROM buckets WHERE tenant_id = $1").bind(tenant).execute().await?;
+    Ok(())
+}

@@ -167,14 +167,15 @@ pub async fn set_status(app: &App, reference: &str, status: TenantStatus) -> Res
     update_tenant(app, reference, TenantChange { status: Some(status), ..TenantChange::default() }).await
 }
 
-/// Deletes a tenant: from now on nothing of it is served, its keys are gone, and its reference is never used again.
+/// Deletes a tenant with its users, records and files. Its reference is never used again.
 pub async fn delete_tenant(app: &App, reference: &str) -> Result<()> {
     let (now, reference) = (app.clock.now(), reference.to_owned());
     app.db
         .write(move |tx| async move {
             let old = locked(&tx, &reference).await?;
             sql::update_tenant(&tx, old.id, now, &old.name, TenantStatus::Deleted.as_str(), None, &old.settings.0).await?;
-            sql::delete_keys_of(&tx, old.id).await
+            sql::delete_keys_of(&tx, old.id).await?;
+            App::erase_tenant(&tx, old.id, now).await
         })
         .await?;
     app.tenants.forget();

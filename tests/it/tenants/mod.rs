@@ -256,3 +256,40 @@ async fn an_imported_secret_is_believed_and_never_published() {
     let public = json!({ "kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA" });
     assert_eq!(import(json!({ "key": { "jwk": public }, "sign": true })).await.status, 422);
 }
+
+#[tokio::test]
+async fn nothing_is_left_of_a_deleted_tenant_and_nothing_is_missing_of_another() {
+    let app = TestApp::new().await;
+    let fill = async |service: crate::support::Client, tenant| {
+        let user = app.user_of(tenant, "ann@example.org", &[]).await;
+        let boss = json!({ "employee_number": "1", "given_name": "Grace", "family_name": "Hopper", "hired_on": "2001-01-01", "user_id": user.id });
+        let made = service.clone().header("prefer", "return=representation").post("/rest/v1/employees", boss).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let boss = made.json()[0]["id"].clone();
+        let department = json!({ "code": "d1", "name": "One", "head_employee_id": boss });
+        assert_eq!(service.post("/rest/v1/departments", department).await.status, 201);
+        let second = json!({ "employee_number": "2", "given_name": "Ada", "family_name": "Lovelace", "hired_on": "2001-01-01", "manager_id": boss });
+        assert_eq!(service.post("/rest/v1/employees", second).await.status, 201);
+        assert_eq!(service.post("/storage/v1/bucket", json!({ "id": "b", "name": "b" })).await.status, 200);
+        assert_eq!(service.send(http::Method::POST, "/storage/v1/object/b/k", "bytes").await.status, 200);
+    };
+    fill(app.service(), &app.default).await;
+    fill(app.other_service(), &app.other).await;
+    assert_eq!(app.operator().delete("/admin/v1/tenants/other").await.status, 204);
+
+    let conn = app.app.db.read().await.unwrap();
+    let owners = "SELECT tenant_id, 'user' FROM users UNION ALL SELECT tenant_id, 'session' FROM sessions \
+                  UNION ALL SELECT tenant_id, 'employee' FROM employees UNION ALL SELECT tenant_id, 'name' FROM employee_search \
+                  UNION ALL SELECT tenant_id, 'department' FROM departments UNION ALL SELECT tenant_id, 'bucket' FROM buckets \
+                  UNION ALL SELECT tenant_id, 'object' FROM objects UNION ALL SELECT tenant_id, 'key' FROM api_keys \
+                  UNION ALL SELECT tenant_id, 'signing key' FROM signing_keys ORDER BY 1, 2";
+    let left: Vec<(i64, String)> = conn.query(owners).fetch_all().await.unwrap();
+    let default = left[0].0;
+    assert!(left.iter().all(|(tenant, _)| *tenant == default), "{left:?}");
+    let kinds: std::collections::BTreeSet<&str> = left.iter().map(|(_, kind)| kind.as_str()).collect();
+    assert_eq!(kinds.len(), 9, "all of the other tenant is there: {kinds:?}");
+    let loose: Vec<(i64, String)> = conn.query("SELECT tenant_id, state FROM loose_blobs").fetch_all().await.unwrap();
+    assert!(loose.len() == 1 && loose[0].0 != default && loose[0].1 == "garbage", "{loose:?}");
+    drop(conn);
+    assert_eq!(app.service().get("/storage/v1/object/b/k").await.text(), "bytes");
+}
