@@ -12,6 +12,8 @@ use crate::{
     crypto::{MasterKey, PasswordSettings, Passwords},
     db::{self, Db, Timestamp, Tx},
     error::{Error, Result},
+    jobs::{self, Jobs},
+    mail::{self, Mailer},
     records, storage, tenants,
 };
 
@@ -33,6 +35,10 @@ pub struct Parts {
     pub clock: Clock,
     /// What seals secrets at rest.
     pub master_key: Arc<MasterKey>,
+    /// Work that follows a request.
+    pub jobs: Jobs,
+    /// Where mails go.
+    pub mailer: Mailer,
     /// What hashes passwords.
     pub passwords: Passwords,
     /// Tenants and their keys, remembered for a moment.
@@ -73,6 +79,8 @@ impl App {
         })?;
         let tenants = tenants::Directory::new(db.clone(), Arc::clone(&master_key), public_url);
         let verified_tokens = auth::VerifiedTokens::default();
+        let jobs = Jobs::new(Arc::clone(&master_key));
+        let mailer = Mailer::open(&config.mail)?;
         Ok(Self(Arc::new(Parts {
             config,
             public_host,
@@ -80,6 +88,8 @@ impl App {
             blobs,
             clock,
             master_key,
+            jobs,
+            mailer,
             passwords,
             tenants,
             verified_tokens,
@@ -91,7 +101,9 @@ impl App {
     pub async fn erase_tenant(tx: &Tx, tenant: tenants::TenantId, now: Timestamp) -> Result<()> {
         records::delete_rows_of(tx, tenant).await?;
         storage::delete_rows_of(tx, tenant, now).await?;
-        auth::delete_rows_of(tx, tenant).await
+        auth::delete_rows_of(tx, tenant).await?;
+        jobs::delete_rows_of(tx, tenant).await?;
+        mail::delete_rows_of(tx, tenant).await
     }
 
     /// Finishes what is under way in the database.

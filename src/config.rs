@@ -37,6 +37,7 @@ pub struct Config {
     pub auth: Auth,
     pub records: Records,
     pub storage: Storage,
+    pub mail: Mail,
     pub blobs_s3: BlobsS3,
     pub log: Log,
     pub metrics: Metrics,
@@ -104,6 +105,37 @@ pub struct Records {
 #[expect(missing_docs, reason = "config/default.toml documents each key")]
 pub struct Storage {
     pub max_upload_bytes: u64,
+}
+
+/// `[mail]`
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each key")]
+pub struct Mail {
+    pub smtp_host: String,
+    pub smtp_port: u16,
+    pub smtp_encryption: SmtpEncryption,
+    pub smtp_username: String,
+    pub smtp_password: String,
+    pub from: String,
+}
+
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail").field("smtp_host", &self.smtp_host).field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+/// How the way to the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpEncryption {
+    /// Begun in plain, then protected; refused when the server can't.
+    Starttls,
+    /// Protected from the first byte.
+    Tls,
+    /// Not at all.
+    None,
 }
 
 /// `[blobs_s3]`
@@ -335,6 +367,7 @@ impl Config {
     pub fn print_hidden(&self) -> String {
         let mut shown = self.clone();
         hide(&mut shown.blobs_s3.secret_access_key);
+        hide(&mut shown.mail.smtp_password);
         hide(&mut shown.metrics.token);
         shown.database_url = without_password(&shown.database_url);
         toml::to_string_pretty(&shown).unwrap_or_else(|error| format!("# can't be shown: {error}\n"))
@@ -518,6 +551,9 @@ impl Layers {
         if !["text", "json"].contains(&text("log.format")) {
             return Err(self.refuse("log.format", "should be text or json"));
         }
+        if !["starttls", "tls", "none"].contains(&text("mail.smtp_encryption")) {
+            return Err(self.refuse("mail.smtp_encryption", "should be starttls, tls or none"));
+        }
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(text("log.level")) {
             return Err(self.refuse("log.level", format!("should be error, warn, info, debug or trace: {error}")));
         }
@@ -607,6 +643,11 @@ impl Layers {
             let why = format!("has mode {mode:03o}, so other users of this machine can read it; run: chmod 700 {path}");
             return Err(self.refuse("data_dir", why));
         }
+        let is_near = |host: &str| host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let mail = &config.mail;
+        if mail.smtp_encryption == SmtpEncryption::None && !mail.smtp_password.is_empty() && !is_near(&mail.smtp_host) {
+            return Err(self.refuse("mail.smtp_encryption", "would send smtp_password for everybody to read; take starttls or tls"));
+        }
         if !config.metrics.token.is_empty() && config.metrics.token.len() < 16 {
             return Err(self.refuse("metrics.token", "is too short to keep guessers out; use 16 characters or more"));
         }
@@ -629,7 +670,7 @@ fn open_to_others(_: &Path) -> Option<u32> {
 
 fn invalid(key: &str, value: &Value, origin: Origin, why: String) -> ConfigError {
     let value = match (key, value) {
-        ("blobs_s3.secret_access_key" | "metrics.token", _) => HIDDEN.to_owned(),
+        ("blobs_s3.secret_access_key" | "mail.smtp_password" | "metrics.token", _) => HIDDEN.to_owned(),
         ("database_url", Value::String(url)) => format!("{:?}", without_password(url)),
         (_, value) => value.to_string(),
     };
@@ -769,13 +810,14 @@ mod tests {
         let flags = [
             ("database_url", "postgres://basalt:hunter2@db/basalt?sslpassword=hunter2"),
             ("blobs_s3.secret_access_key", "hunter2"),
+            ("mail.smtp_password", "hunter2"),
             ("metrics.token", "hunter2"),
         ];
         let config = load(None, &[], &flags).unwrap();
         let printed = config.print_hidden();
         assert!(!printed.contains("hunter2"), "{printed}");
         assert!(printed.contains("postgres://basalt:[hidden]@db/basalt?sslpassword=[hidden]"), "{printed}");
-        assert!(!format!("{:?}", (&config, &config.blobs_s3, &config.metrics)).contains("hunter2"));
+        assert!(!format!("{:?}", (&config, &config.blobs_s3, &config.mail, &config.metrics)).contains("hunter2"));
     }
 
     #[test]

@@ -31,6 +31,8 @@ use crate::{
         metrics::metrics,
         wire::{Patience, Wire},
     },
+    jobs::{self, Registry},
+    mail::Mail,
     router, storage,
 };
 
@@ -47,11 +49,16 @@ pub async fn open(mut config: Config, clock: Clock) -> Result<(App, TcpListener)
 /// Serves until `shutdown` is cancelled, lets what is in flight finish, and closes the database.
 pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
     let front = service(app.clone());
-    let sweeper = tokio::spawn(storage::keep_swept(app.clone()));
+    let worker = tokio::spawn(jobs::work(app.clone(), Arc::new(work())));
     serve_front(front, &app.config.http, listener, app.stopping.clone(), shutdown).await?;
-    sweeper.await?;
+    worker.await?;
     app.close().await;
     Ok(())
+}
+
+/// Every kind of job, and what is done now and then.
+pub fn work() -> Registry {
+    Registry::default().job::<Mail>().periodic("removing bytes that no object names", storage::SWEEP_EVERY, |app| Box::pin(storage::keep_swept(app)))
 }
 
 /// The whole of Basalt as one service: what a socket reaches, without the socket.

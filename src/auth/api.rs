@@ -72,8 +72,8 @@ pub(super) async fn get_auth_settings(visitor: Visitor) -> Json<AuthSettings> {
     let settings = &visitor.tenant.settings;
     Json(AuthSettings {
         external: Providers { email: true, ..Providers::default() },
-        disable_signup: !settings.signup_enabled,
-        mailer_autoconfirm: settings.email_autoconfirm,
+        disable_signup: !settings.sign_up.enabled,
+        mailer_autoconfirm: settings.sign_up.email_autoconfirm,
         phone_autoconfirm: false,
         sms_provider: String::new(),
         saml_enabled: false,

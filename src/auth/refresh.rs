@@ -10,7 +10,7 @@ use super::{
     error::{AuthCode, AuthError},
     model::{Session, SessionRow},
     refresh_token::RefreshToken,
-    session::{self, Client},
+    session::{self, Client, Opened},
     sql,
 };
 use crate::{
@@ -69,7 +69,7 @@ fn judge(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, token
     if session.not_after.is_some_and(|end| end <= now) {
         return Ok(Verdict::Expired);
     }
-    let reuse_seconds = i64::from(tenant.settings.refresh_reuse_seconds);
+    let reuse_seconds = i64::from(tenant.settings.sessions.refresh_reuse_seconds);
     let is_late = session.refreshed_at.is_some_and(|last| now <= last.plus_seconds(reuse_seconds));
     Ok(match session.refresh_counter - token.counter {
         0 => Verdict::Exchange,
@@ -105,7 +105,7 @@ async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: SessionRow)
     }
     let identities = sql::identities_of(&conn, tenant.id, user.id).await?;
     drop(conn);
-    Ok(session::answer(app, tenant, now, &session, user, identities)?)
+    session::answer(app, tenant, now, &session, Opened { user, identities }).await
 }
 
 /// Ends a session whose token was stolen: the thief and the owner both have to sign in again, and only one of them can.

@@ -54,7 +54,7 @@ pub(super) fn weakness(tenant: &Tenant, password: &str) -> Option<WeakPassword> 
 }
 
 fn too_short(tenant: &Tenant, password: &str) -> Option<String> {
-    let least = tenant.settings.password_min_length;
+    let least = tenant.settings.password.min_length;
     let is_long_enough = password.nfc().count() >= usize::try_from(least).unwrap_or(usize::MAX);
     (!is_long_enough).then(|| format!("Password should be at least {least} characters."))
 }

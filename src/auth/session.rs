@@ -3,20 +3,22 @@
 use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
+    error::AuthError,
     model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow, object},
     refresh_token::RefreshToken,
+    sql,
 };
 use crate::{
     app::App,
     crypto::random,
-    db::{Json, Timestamp},
+    db::{Json, Timestamp, Tx},
     error::Result,
     http::PeerAddress,
-    tenants::{Tenant, TokenKind},
+    tenants::{Tenant, TenantId, TokenKind},
 };
 
 /// Where a session is used from, as far as it is told.
@@ -45,8 +47,31 @@ struct Claims {
     is_anonymous: bool,
 }
 
-/// A new session of a user who proved by `method` who it is; still to be stored.
-pub(super) fn begin(app: &App, tenant: &Tenant, now: Timestamp, user: Uuid, method: &str) -> SessionRow {
+/// How somebody proved to be a user: what `amr` says of it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Proof {
+    /// `password`, `otp`, `oauth`, … as upstream names them.
+    pub(super) method: &'static str,
+    /// Who vouched for the user, where somebody else did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) provider: Option<String>,
+}
+
+impl Proof {
+    /// A proof that needs nobody else.
+    pub(super) fn by(method: &'static str) -> Self {
+        Self { method, provider: None }
+    }
+}
+
+/// A user with what it signs in with, as it is once it has signed in.
+pub(super) struct Opened {
+    pub(super) user: UserRow,
+    pub(super) identities: Vec<IdentityRow>,
+}
+
+/// A new session of a user; still to be stored.
+pub(super) fn begin(app: &App, tenant: &Tenant, now: Timestamp, user: Uuid, proof: &Proof) -> SessionRow {
     let id = Uuid::now_v7();
     SessionRow {
         id,
@@ -54,24 +79,40 @@ pub(super) fn begin(app: &App, tenant: &Tenant, now: Timestamp, user: Uuid, meth
         refresh_key: app.master_key.seal(&place(tenant, id), &random::<32>()),
         refresh_counter: 0,
         aal: "aal1".to_owned(),
-        amr: Json(json!([{ "method": method, "timestamp": now.seconds() }])),
+        amr: Json(json!([amr_entry(proof, now)])),
         created_at: now,
         refreshed_at: None,
         not_after: None,
     }
 }
 
-/// The tokens of a session, with its user.
-pub(super) fn answer(
-    app: &App,
-    tenant: &Tenant,
-    now: Timestamp,
-    session: &SessionRow,
-    user: UserRow,
-    identities: Vec<IdentityRow>,
-) -> Result<Session> {
+/// What `amr` says of one proof.
+fn amr_entry(proof: &Proof, now: Timestamp) -> Value {
+    let mut entry = json!(proof);
+    entry["timestamp"] = json!(now.seconds());
+    entry
+}
+
+/// Stores a new session and notes the sign-in, in the transaction that used up the proof. `None` when the user is gone or banned.
+/// Every way in ends here, so that what holds for each new session holds for all.
+pub(super) async fn store(tx: &Tx, tenant: TenantId, now: Timestamp, session: &SessionRow, client: &Client) -> Result<Option<Opened>> {
+    let Some(user) = sql::lock_user(tx, tenant, session.user_id).await? else { return Ok(None) };
+    if user.deleted_at.is_some() || user.is_banned(now) {
+        return Ok(None);
+    }
+    sql::note_sign_in(tx, tenant, now, user.id).await?;
+    sql::insert_session(tx, tenant, session, client).await?;
+    let user = UserRow { last_sign_in_at: Some(now), updated_at: now, ..user };
+    let identities = sql::identities_of(tx, tenant, user.id).await?;
+    Ok(Some(Opened { user, identities }))
+}
+
+/// The tokens of a session, with its user. Not to be called inside a transaction: what goes into a token may be asked of others.
+#[expect(clippy::unused_async, reason = "a tenant's hook may have its say on what a token says")]
+pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, opened: Opened) -> Result<Session, AuthError> {
+    let Opened { user, identities } = opened;
     let key = refresh_key(app, tenant, session)?;
-    let expires_in = i64::from(tenant.settings.access_token_seconds);
+    let expires_in = i64::from(tenant.settings.sessions.access_token_seconds);
     let expires_at = now.seconds() + expires_in;
     let claims = Claims {
         iss: tenant.issuer.clone(),

@@ -14,7 +14,7 @@ use super::{
     model::{Session, UserRow},
     refresh,
     request::{JsonBody, weakness},
-    session::{self, Client},
+    session::{self, Client, Proof},
     sql,
 };
 use crate::{app::App, crypto::Verified, error::Error, tenants::Tenant};
@@ -109,25 +109,21 @@ async fn verify(app: &App, tenant: &Tenant, email: &str, password: &str) -> Resu
 }
 
 /// Opens a session, if the user and its password are still what was verified.
-async fn open(app: &App, tenant: &Tenant, mut user: UserRow, rehashed: Option<String>, client: Client) -> Result<Session, AuthError> {
+async fn open(app: &App, tenant: &Tenant, user: UserRow, rehashed: Option<String>, client: Client) -> Result<Session, AuthError> {
     let now = app.clock.now();
-    let identities = sql::identities_of(&app.db.read().await?, tenant.id, user.id).await?;
-    let session = session::begin(app, tenant, now, user.id, "password");
-    let verified = user.encrypted_password.clone().unwrap_or_default();
-    (user.last_sign_in_at, user.updated_at) = (Some(now), now);
-    let user_id = user.id;
-    let answer = session::answer(app, tenant, now, &session, user, identities)?;
-    let tenant = tenant.id;
+    let session = session::begin(app, tenant, now, user.id, &Proof::by("password"));
+    let (id, row) = (tenant.id, session.clone());
     let opened = app
         .db
         .write(move |tx| async move {
-            let is_noted = sql::note_sign_in(&tx, tenant, now, user_id, &verified, rehashed.as_deref()).await?;
-            if is_noted {
-                sql::insert_session(&tx, tenant, &session, &client).await?;
+            let verified = user.encrypted_password.as_deref().unwrap_or_default();
+            if !sql::keep_password(&tx, id, user.id, verified, rehashed.as_deref()).await? {
+                return Ok(None);
             }
-            Ok(is_noted)
+            session::store(&tx, id, now, &row, &client).await
         })
         .await?;
-    // The password was changed, or only its hash renewed, between the check and now: who comes again is checked again.
-    if opened { Ok(answer) } else { Err(Error::unavailable("the account was changed while it signed in; try again").into()) }
+    // The account was changed between the check and now: who comes again is checked again.
+    let opened = opened.ok_or_else(|| Error::unavailable("the account was changed while it signed in; try again"))?;
+    session::answer(app, tenant, now, &session, opened).await
 }

@@ -14,17 +14,12 @@ use super::{
     create_user::user_with_email,
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
-    model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow},
+    model::{IdentityRow, Metadata, Session, User, UserRow},
     request::{JsonBody, check_password, check_user_metadata},
-    session::{self, Client},
+    session::{self, Client, Proof},
     sql,
 };
-use crate::{
-    app::App,
-    db::{Json as DbJson, Tx},
-    error::Result as DbResult,
-    tenants::{Tenant, TenantId},
-};
+use crate::{app::App, db::Json as DbJson, tenants::Tenant};
 
 /// Who wants to become a user.
 #[derive(Deserialize, ToSchema)]
@@ -63,11 +58,11 @@ pub(super) async fn sign_up_user(
     JsonBody(asked): JsonBody<SignUp>,
 ) -> Result<Json<SignedUp>, AuthError> {
     let tenant = visitor.tenant;
-    if !tenant.settings.signup_enabled {
+    if !tenant.settings.sign_up.enabled {
         return Err(AuthError::unprocessable(AuthCode::SignupDisabled, "Signups not allowed for this instance"));
     }
     let candidate = Candidate::check(&tenant, asked)?;
-    let signed_up = if tenant.settings.email_autoconfirm {
+    let signed_up = if tenant.settings.sign_up.email_autoconfirm {
         SignedUp::Session(sign_up_at_once(&app, &tenant, candidate, client).await?)
     } else {
         SignedUp::User(sign_up_unconfirmed(&app, &tenant, candidate).await?)
@@ -116,29 +111,21 @@ async fn sign_up_at_once(app: &App, tenant: &Tenant, candidate: Candidate, clien
         return Err(taken());
     }
     let hash = app.passwords.hash(&candidate.password).await?;
-    let (mut user, identity) = candidate.rows(app, hash, true);
-    user.last_sign_in_at = Some(user.created_at);
-    let session = session::begin(app, tenant, user.created_at, user.id, "password");
-    let answer = session::answer(app, tenant, user.created_at, &session, user.clone(), vec![identity.clone()])?;
-    let tenant = tenant.id;
-    let added = app.db.write(move |tx| async move { insert_with_session(&tx, tenant, &user, &identity, &session, &client).await }).await?;
-    if added { Ok(answer) } else { Err(taken()) }
-}
-
-async fn insert_with_session(
-    tx: &Tx,
-    tenant: TenantId,
-    user: &UserRow,
-    identity: &IdentityRow,
-    session: &SessionRow,
-    client: &Client,
-) -> DbResult<bool> {
-    if !sql::insert_user(tx, tenant, user).await? {
-        return Ok(false);
-    }
-    sql::insert_identity(tx, tenant, identity).await?;
-    sql::insert_session(tx, tenant, session, client).await?;
-    Ok(true)
+    let (user, identity) = candidate.rows(app, hash, true);
+    let now = user.created_at;
+    let session = session::begin(app, tenant, now, user.id, &Proof::by("password"));
+    let (id, row) = (tenant.id, session.clone());
+    let opened = app
+        .db
+        .write(move |tx| async move {
+            if !sql::insert_user(&tx, id, &user).await? {
+                return Ok(None);
+            }
+            sql::insert_identity(&tx, id, &identity).await?;
+            session::store(&tx, id, now, &row, &client).await
+        })
+        .await?;
+    session::answer(app, tenant, now, &session, opened.ok_or_else(taken)?).await
 }
 
 /// The same work and the same answer whether or not the address has an account; a confirmed one is told by its empty `identities`.

@@ -173,22 +173,28 @@ pub(super) async fn lock_user(tx: &Tx, tenant: TenantId, id: Uuid) -> Result<Opt
     if found.is_some() { find_user(tx, tenant, id).await } else { Ok(None) }
 }
 
-/// Notes a sign-in with the password as it was verified, and brings its hash up to date; false when it was changed meanwhile, or the
-/// user was deleted.
-pub(super) async fn note_sign_in(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, verified: &str, rehashed: Option<&str>) -> Result<bool> {
-    let noted = tx
-        .query(
-            "UPDATE users SET last_sign_in_at = $4, updated_at = $4, encrypted_password = coalesce($5, encrypted_password) \
-             WHERE tenant_id = $1 AND id = $2 AND encrypted_password = $3 AND deleted_at IS NULL",
-        )
+/// Whether the password is still what was verified; brings its hash up to date. False when it was changed meanwhile.
+pub(super) async fn keep_password(tx: &Tx, tenant: TenantId, id: Uuid, verified: &str, rehashed: Option<&str>) -> Result<bool> {
+    let kept = tx
+        .query("UPDATE users SET encrypted_password = coalesce($4, encrypted_password) WHERE tenant_id = $1 AND id = $2 AND encrypted_password = $3")
         .bind(tenant)
         .bind(id)
         .bind(verified)
-        .bind(now)
         .bind(rehashed)
         .execute()
         .await?;
-    Ok(noted == 1)
+    Ok(kept == 1)
+}
+
+/// Notes that a user has signed in.
+pub(super) async fn note_sign_in(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid) -> Result<()> {
+    tx.query("UPDATE users SET last_sign_in_at = $3, updated_at = $3 WHERE tenant_id = $1 AND id = $2")
+        .bind(tenant)
+        .bind(id)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
 }
 
 /// Removes a user, its identities and sessions; false when there was none.

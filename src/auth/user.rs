@@ -64,7 +64,7 @@ pub(super) async fn update_user(
     let encrypted_password = change_password(&app, &user, changes.password, changes.current_password).await?;
     let change = Change {
         email: changes.email.filter(|email| user.email.as_deref() != Some(email.as_str())),
-        is_confirmed: tenant.settings.email_autoconfirm,
+        is_confirmed: tenant.settings.sign_up.email_autoconfirm,
         data: changes.data,
         verified,
         encrypted_password,

@@ -1,6 +1,7 @@
 //! `basalt tenant`: who is served.
 
 use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
 
 use super::{Failure, SettingsFlags, say};
 use crate::{
@@ -31,13 +32,13 @@ enum Command {
     },
     /// List tenants
     List,
-    /// Change a tenant's settings, as `signup_enabled=false`
+    /// Change a tenant's settings, as `sign_up.enabled=false`; with none named, show them
     Set {
         /// The tenant
         #[arg(value_name = "REF")]
         reference: String,
-        /// NAME=VALUE
-        #[arg(required = true, value_name = "NAME=VALUE")]
+        /// GROUP.NAME=VALUE; the value as JSON, or a text
+        #[arg(value_name = "NAME=VALUE")]
         settings: Vec<String>,
     },
     /// Refuse every request of a tenant until it is resumed
@@ -86,9 +87,13 @@ impl Tenant {
                 }
             }
             Command::Set { reference, settings } => {
-                let settings = settings.iter().map(|setting| read_setting(setting)).collect::<Result<_, _>>()?;
-                let row = tenants::update_tenant(&app, &reference, TenantChange { settings: Some(settings), ..TenantChange::default() }).await?;
-                say!("{}", serde_json::to_string_pretty(&row.settings.0)?)?;
+                let mut changes = Map::new();
+                for setting in &settings {
+                    read_setting(setting, &mut changes)?;
+                }
+                let row = tenants::update_tenant(&app, &reference, TenantChange { settings: Some(changes), ..TenantChange::default() }).await?;
+                let settings: TenantSettings = serde_json::from_value(row.settings.0)?;
+                say!("{}", serde_json::to_string_pretty(&settings.shown())?)?;
             }
             Command::Suspend { reference } => {
                 tenants::set_status(&app, &reference, TenantStatus::Suspended).await?;
@@ -115,8 +120,16 @@ impl Tenant {
     }
 }
 
-/// `NAME=VALUE`, the value as JSON where it is JSON, else as text.
-fn read_setting(text: &str) -> Result<(String, serde_json::Value), Error> {
+/// `GROUP.NAME=VALUE`, the value as JSON where it is JSON, else as text; put where its name says among the changes.
+fn read_setting(text: &str, changes: &mut Map<String, Value>) -> Result<(), Error> {
     let (name, value) = text.split_once('=').ok_or_else(|| Error::invalid("settings", format!("\"{text}\" is not NAME=VALUE")))?;
-    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    let (groups, name) = name.rsplit_once('.').unwrap_or(("", name));
+    let mut place = changes;
+    for group in groups.split('.').filter(|group| !group.is_empty()) {
+        let inner = place.entry(group).or_insert_with(|| Value::Object(Map::new()));
+        place = inner.as_object_mut().ok_or_else(|| Error::invalid("settings", format!("{group} is given twice, as a value and as a group")))?;
+    }
+    place.insert(name.to_owned(), value);
+    Ok(())
 }

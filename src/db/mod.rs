@@ -12,6 +12,7 @@ mod query;
 mod row;
 mod sql_buf;
 mod sqlite;
+mod tenant_id;
 mod value;
 
 use std::{fmt, future::Future, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ pub use self::{
     query::Query,
     row::{FromRow, Row},
     sql_buf::SqlBuf,
+    tenant_id::TenantId,
     value::{Column, Json, Timestamp, Type, Value},
 };
 use self::{

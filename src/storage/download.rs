@@ -93,7 +93,7 @@ pub(super) async fn get_public_object(
 
 /// Whether everybody may read what is in a bucket.
 fn is_open(tenant: &Tenant, bucket: &Bucket) -> bool {
-    bucket.public && !tenant.settings.sealed_buckets.contains(&bucket.id)
+    bucket.public && !tenant.settings.storage.sealed_buckets.contains(&bucket.id)
 }
 
 /// An object of a public bucket; a private bucket looks as if it were not there.

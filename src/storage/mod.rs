@@ -25,7 +25,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
     sql::delete_rows_of,
-    sweep::{keep_swept, sweep},
+    sweep::{SWEEP_EVERY, keep_swept, sweep},
 };
 use crate::app::App;
 

@@ -181,7 +181,7 @@ fn grant(rule: &Rule, caller: &Caller, bucket: &str) -> Option<Grant> {
 
 /// Whether the tenant has set this bucket apart.
 pub(super) fn is_sealed(caller: &Caller, bucket: &str) -> bool {
-    caller.tenant.settings.sealed_buckets.iter().any(|sealed| sealed == bucket)
+    caller.tenant.settings.storage.sealed_buckets.iter().any(|sealed| sealed == bucket)
 }
 
 /// Whether the caller may make, change and remove this bucket. A sealed one is not the admin's: making it public would open it.

@@ -13,22 +13,15 @@ const GRACE: Duration = Duration::from_mins(1);
 const BATCH: i64 = 500;
 
 /// How often it is done.
-const EVERY: Duration = Duration::from_mins(5);
+pub const SWEEP_EVERY: Duration = Duration::from_mins(5);
 
-/// Sweeps now and then, until the process is to stop.
-pub async fn keep_swept(app: App) {
-    let mut next = tokio::time::interval(EVERY);
-    loop {
-        tokio::select! {
-            () = app.stopping.cancelled() => return,
-            _ = next.tick() => {}
-        }
-        match sweep(&app).await {
-            Ok(0) => {}
-            Ok(blobs) => tracing::info!(blobs, "removed bytes that no object names"),
-            Err(error) => tracing::warn!(%error, "bytes that no object names could not be removed; trying again later"),
-        }
+/// Sweeps, and says what was found.
+pub async fn keep_swept(app: App) -> Result<()> {
+    let blobs = sweep(&app).await?;
+    if blobs > 0 {
+        tracing::info!(blobs, "removed bytes that no object names");
     }
+    Ok(())
 }
 
 /// Removes what uploads that failed, and objects that were replaced or removed, have left. Tells how many blobs there were.

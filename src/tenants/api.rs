@@ -12,10 +12,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
+    inbox,
     key::KeyKind,
     manage::{self, KeyRequest, SigningKeyImport, TenantChange},
-    model::{Reference, TenantSettings, TenantStatus},
+    model::{Reference, TenantStatus},
     operator::Operator,
+    settings::TenantSettings,
     sql::{KeyRow, TenantRow},
 };
 use crate::{
@@ -34,6 +36,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(revoke_key))
         .routes(routes!(rotate_signing_key))
         .routes(routes!(import_signing_key))
+        .merge(inbox::router())
 }
 
 /// A tenant as an operator sees it.
@@ -57,9 +60,17 @@ struct TenantView {
 impl TenantView {
     fn new(app: &App, row: TenantRow) -> Result<Json<Self>, Problem> {
         let status = row.status.parse()?;
-        let settings = serde_json::from_value(row.settings.0).map_err(Error::from)?;
+        let settings: TenantSettings = serde_json::from_value(row.settings.0).map_err(Error::from)?;
         let issuer = app.tenants.issuer(&row.reference, row.domain.as_deref());
-        Ok(Json(Self { reference: row.reference, name: row.name, status, domain: row.domain, settings, issuer, created_at: row.created_at }))
+        Ok(Json(Self {
+            reference: row.reference,
+            name: row.name,
+            status,
+            domain: row.domain,
+            settings: settings.shown(),
+            issuer,
+            created_at: row.created_at,
+        }))
     }
 }
 

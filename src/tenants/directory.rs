@@ -11,13 +11,13 @@ use std::{
 use moka::sync::Cache;
 
 use super::{
-    model::{ApiKey, KeyGrant, Tenant, TenantId, TenantStatus},
+    model::{ApiKey, KeyGrant, Tenant, TenantStatus},
     signing::SigningKeys,
     sql::{self, TenantRow},
 };
 use crate::{
     crypto::MasterKey,
-    db::{Conn, Db, Timestamp},
+    db::{Conn, Db, TenantId, Timestamp},
     error::{Error, Result},
 };
 

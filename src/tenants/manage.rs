@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use super::{
     key::{KeyKind, NewKey, make_key},
-    model::{Reference, Scopes, TenantId, TenantSettings, TenantStatus},
+    model::{Reference, Scopes, TenantStatus},
+    settings::TenantSettings,
     signing::NewSigningKey,
     sql::{self, KeyRow, OperatorKeyRow, TenantRow},
 };
 use crate::{
     app::App,
-    db::{Conn, Db, Json, Timestamp, Tx},
+    db::{Conn, Db, Json, TenantId, Timestamp, Tx},
     error::{Error, Result},
 };
 
@@ -92,10 +93,13 @@ pub async fn create_tenant(app: &App, reference: &Reference, name: &str, domain:
     let row = app
         .db
         .write(move |tx| async move {
-            let settings = serde_json::to_value(settings)?;
-            let added = sql::insert_tenant(&tx, now, reference.as_str(), &name, domain.as_deref(), &settings).await?;
+            let plain = serde_json::to_value(TenantSettings::default())?;
+            let added = sql::insert_tenant(&tx, now, reference.as_str(), &name, domain.as_deref(), &plain).await?;
             let taken = || Error::conflict(format!("tenant \"{}\" exists, existed before, or its domain is taken", reference.as_str()));
             let id = added.ok_or_else(taken)?;
+            // Secrets are sealed for the tenant, which has its number only now.
+            let settings = settings.stored(&app_for_write.master_key, id)?;
+            sql::update_tenant(&tx, id, now, &name, TenantStatus::Active.as_str(), domain.as_deref(), &settings).await?;
             store_signing_key(&app_for_write, &tx, id, now, key, "current").await?;
             sql::find_tenant(&tx, id).await?.ok_or_else(|| Error::not_found("tenant"))
         })
@@ -136,12 +140,12 @@ pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> 
     }
     let name = change.name.as_deref().map(check_name).transpose()?;
     let domain = change.domain.as_deref().map(check_domain).transpose()?;
-    let (now, reference) = (app.clock.now(), reference.to_owned());
+    let (now, keeper, reference) = (app.clock.now(), app.clone(), reference.to_owned());
     let row = app
         .db
         .write(move |tx| async move {
             let old = locked(&tx, &reference).await?;
-            let settings = changed_settings(old.settings.0, change.settings)?;
+            let settings = TenantSettings::changed(old.settings.0, change.settings.unwrap_or_default())?.stored(&keeper.master_key, old.id)?;
             let status = change.status.map_or_else(|| old.status.clone(), |status| status.as_str().to_owned());
             let domain = domain.or(old.domain);
             sql::update_tenant(&tx, old.id, now, &name.unwrap_or(old.name), &status, domain.as_deref(), &settings).await?;
@@ -150,16 +154,6 @@ pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> 
         .await?;
     app.tenants.forget();
     Ok(row)
-}
-
-fn changed_settings(old: serde_json::Value, change: Option<serde_json::Map<String, serde_json::Value>>) -> Result<serde_json::Value> {
-    let mut settings = old;
-    if let (Some(change), Some(settings)) = (change, settings.as_object_mut()) {
-        settings.extend(change);
-    }
-    let checked: TenantSettings = serde_json::from_value(settings).map_err(|error| Error::invalid("settings", error.to_string()))?;
-    checked.check()?;
-    Ok(serde_json::to_value(checked)?)
 }
 
 /// Suspends a tenant, or serves it again.

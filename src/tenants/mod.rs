@@ -7,11 +7,13 @@
 
 mod api;
 mod directory;
+mod inbox;
 mod key;
 mod manage;
 mod model;
 mod operator;
 mod resolve;
+mod settings;
 mod signing;
 mod sql;
 
@@ -24,9 +26,11 @@ pub use self::{
         import_signing_key, list_keys, list_operator_keys, list_tenants, revoke_key, revoke_operator_key, rotate_signing_key, sealed_secret,
         set_status, update_tenant,
     },
-    model::{Action, ApiKey, KeyGrant, Reference, SCOPE_RESOURCES, Scopes, Tenant, TenantId, TenantSettings, TenantStatus},
+    model::{Action, ApiKey, KeyGrant, Reference, SCOPE_RESOURCES, Scopes, Tenant, TenantStatus},
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
+    settings::{SecretSetting, TenantSettings},
     signing::{TokenError, TokenKind},
     sql::{KeyRow, OperatorKeyRow, TenantRow},
 };
+pub use crate::db::TenantId;

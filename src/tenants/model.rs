@@ -6,40 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::signing::SigningKeys;
+use super::{settings::TenantSettings, signing::SigningKeys};
 use crate::{
-    db::{Column, Timestamp, Type, Value},
+    db::{TenantId, Timestamp},
     error::{Error, Result},
 };
-
-/// Names a tenant in the database. Outside, a tenant is named by its `reference`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TenantId(i64);
-
-impl TenantId {
-    /// The number itself, for places that name a tenant outside the database.
-    pub fn number(self) -> i64 {
-        self.0
-    }
-}
-
-impl From<TenantId> for Value {
-    fn from(id: TenantId) -> Self {
-        Value::I64(id.0)
-    }
-}
-
-impl Column for TenantId {
-    const TYPE: Type = Type::I64;
-
-    fn from_sqlite(value: rusqlite::types::ValueRef<'_>) -> Result<Self> {
-        i64::from_sqlite(value).map(Self)
-    }
-
-    fn from_postgres(row: &sqlx::postgres::PgRow, index: usize) -> Result<Self> {
-        i64::from_postgres(row, index).map(Self)
-    }
-}
 
 /// A tenant that may be served.
 #[derive(Debug)]
@@ -54,52 +25,6 @@ pub struct Tenant {
     pub settings: TenantSettings,
     /// What signs its tokens, and what they are checked with.
     pub keys: SigningKeys,
-}
-
-/// What a tenant can choose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TenantSettings {
-    /// Whether strangers may sign up.
-    pub signup_enabled: bool,
-    /// Whether a new user's email counts as confirmed at once.
-    pub email_autoconfirm: bool,
-    /// The fewest characters of a password, 6 to 128.
-    pub password_min_length: u32,
-    /// Seconds that an access token lives, 60 to 86,400.
-    pub access_token_seconds: u32,
-    /// Seconds within which a refresh token may be used again and gives the same answer, 0 to 3,600.
-    pub refresh_reuse_seconds: u32,
-    /// Buckets that are never public and that the role `admin` can't look into; payslips by default.
-    pub sealed_buckets: Vec<String>,
-}
-
-impl Default for TenantSettings {
-    fn default() -> Self {
-        Self {
-            signup_enabled: true,
-            email_autoconfirm: true,
-            password_min_length: 8,
-            access_token_seconds: 3600,
-            refresh_reuse_seconds: 10,
-            sealed_buckets: vec!["slips".to_owned()],
-        }
-    }
-}
-
-impl TenantSettings {
-    /// Refuses what is out of range, by the setting's name.
-    pub fn check(&self) -> Result<()> {
-        let ranges = [
-            ("password_min_length", self.password_min_length, 6, 128),
-            ("access_token_seconds", self.access_token_seconds, 60, 86_400),
-            ("refresh_reuse_seconds", self.refresh_reuse_seconds, 0, 3_600),
-        ];
-        match ranges.into_iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
-            None => Ok(()),
-            Some((name, value, least, most)) => Err(Error::invalid(name, format!("{value} is out of range; take {least} to {most}"))),
-        }
-    }
 }
 
 /// Whether a tenant is served.

@@ -7,10 +7,10 @@ use axum::http::{HeaderMap, header, request::Parts};
 use super::{
     directory::{Known, Name},
     key::{KeyKind, read_key},
-    model::{ApiKey, Tenant, TenantId},
+    model::{ApiKey, Tenant},
     signing::claimed_issuer,
 };
-use crate::{app::App, error::Error, http::TenantInPath};
+use crate::{app::App, db::TenantId, error::Error, http::TenantInPath};
 
 /// What a request says about where it belongs, before anybody is believed to be anyone.
 pub struct Resolved {

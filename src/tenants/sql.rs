@@ -4,9 +4,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::model::TenantId;
 use crate::{
-    db::{Conn, Json, Timestamp, Tx},
+    db::{Conn, Json, TenantId, Timestamp, Tx},
     error::Result,
     row_type,
 };

@@ -14,7 +14,7 @@ async fn sign_in_says_how_it_is() {
 #[tokio::test]
 async fn settings_tell_what_is_offered() {
     let app = TestApp::new().await;
-    set(&app, json!({ "email_autoconfirm": false, "signup_enabled": false })).await;
+    set(&app, json!({ "sign_up": { "email_autoconfirm": false, "enabled": false } })).await;
     assert_refused(&app.nobody().get("/auth/v1/settings").await, 401, "no_authorization");
     let settings = app.anonymous().get("/auth/v1/settings").await.json();
     assert_eq!((&settings["disable_signup"], &settings["mailer_autoconfirm"]), (&json!(true), &json!(false)));

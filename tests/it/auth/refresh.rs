@@ -99,7 +99,7 @@ async fn how_late_a_client_may_be_is_the_tenants_choice() {
     let first = child(&app, &user.session["refresh_token"]).await;
     let second = child(&app, &first["refresh_token"]).await;
     assert_eq!(child(&app, &user.session["refresh_token"]).await["refresh_token"], second["refresh_token"]);
-    set(&app, json!({ "refresh_reuse_seconds": 0 })).await;
+    set(&app, json!({ "sessions": { "refresh_reuse_seconds": 0 } })).await;
     assert_refused(&refresh(&app, &user.session["refresh_token"]).await, 400, "refresh_token_already_used");
 }
 

@@ -45,7 +45,7 @@ async fn a_sign_in_is_noted_and_makes_a_session_of_its_own() {
 async fn a_password_that_is_too_weak_today_still_works_and_is_told() {
     let app = TestApp::new().await;
     app.user("ada@example.com", &[]).await;
-    set(&app, json!({ "password_min_length": 40 })).await;
+    set(&app, json!({ "password": { "min_length": 40 } })).await;
     let session = sign_in(&app, "ada@example.com").await;
     assert_eq!(session["weak_password"], json!({ "message": "Password should be at least 40 characters.", "reasons": ["length"] }));
 }

@@ -99,7 +99,7 @@ async fn a_password_has_up_to_128_characters_and_all_of_them_count() {
 #[tokio::test]
 async fn a_tenant_can_be_closed_to_strangers() {
     let app = TestApp::new().await;
-    set(&app, json!({ "signup_enabled": false })).await;
+    set(&app, json!({ "sign_up": { "enabled": false } })).await;
     let asked = json!({ "email": "ada@example.com", "password": PASSWORD });
     assert_refused(&app.anonymous().post(SIGN_UP, asked.clone()).await, 422, "signup_disabled");
     assert_eq!(app.service().post("/auth/v1/admin/users", asked).await.status, 200);
@@ -108,7 +108,7 @@ async fn a_tenant_can_be_closed_to_strangers() {
 #[tokio::test]
 async fn where_addresses_are_confirmed_nobody_learns_who_has_an_account() {
     let app = TestApp::new().await;
-    set(&app, json!({ "email_autoconfirm": false })).await;
+    set(&app, json!({ "sign_up": { "email_autoconfirm": false } })).await;
     let asked = json!({ "email": "ada@example.com", "password": PASSWORD, "data": { "full_name": "Ada" } });
     let first = app.anonymous().post(SIGN_UP, asked.clone()).await;
     assert_eq!(first.status, 200, "{}", first.text());

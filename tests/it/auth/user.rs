@@ -81,7 +81,7 @@ async fn an_address_is_changed_at_once_where_it_counts_at_once() {
 async fn an_address_waits_where_it_is_to_be_confirmed() {
     let app = TestApp::new().await;
     let user = app.user("ada@example.com", &[]).await;
-    set(&app, json!({ "email_autoconfirm": false })).await;
+    set(&app, json!({ "sign_up": { "email_autoconfirm": false } })).await;
     let shown = user.client.put(USER, json!({ "email": "lovelace@example.com" })).await.json();
     assert_eq!((&shown["email"], &shown["new_email"]), (&json!("ada@example.com"), &json!("lovelace@example.com")));
     sign_in(&app, "ada@example.com").await;

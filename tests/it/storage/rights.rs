@@ -201,7 +201,7 @@ async fn a_sealed_bucket_is_never_public() {
     assert_eq!(reply.json()["code"], "AccessDenied");
     // A bucket that was public before it was sealed.
     put_ok(&app.service(), "open/a", "pay").await;
-    let settings = json!({ "settings": { "sealed_buckets": ["open"] } });
+    let settings = json!({ "settings": { "storage": { "sealed_buckets": ["open"] } } });
     assert_eq!(app.operator().patch("/admin/v1/tenants/default", settings).await.status, 200);
     app.app.clock.advance(std::time::Duration::from_secs(5));
     for path in ["public/open/a", "open/a", "info/public/open/a"] {

@@ -117,6 +117,22 @@ impl TestApp {
     }
 }
 
+impl TestApp {
+    /// Does the jobs that are due, in the worker's place, until there are none.
+    pub(crate) async fn run_jobs(&self) {
+        let registry = basalt::server::work();
+        while basalt::jobs::run_due(&self.app, &registry).await.unwrap() > 0 {}
+    }
+
+    /// The mails that went to an address of the default tenant, newest first, after the jobs were done.
+    pub(crate) async fn mails(&self, to: &str) -> Vec<serde_json::Value> {
+        self.run_jobs().await;
+        let reply = self.operator().get(&format!("/admin/v1/inbox?to={}", to.replace('+', "%2B"))).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["mails"].as_array().unwrap().clone()
+    }
+}
+
 /// The password of every test user.
 pub(crate) const PASSWORD: &str = "a long enough password";
 

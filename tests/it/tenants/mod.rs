@@ -13,17 +13,17 @@ async fn operator_makes_changes_and_deletes_a_tenant() {
     let made = made.json();
     assert_eq!(made["ref"], "acme");
     assert_eq!(made["issuer"], "http://127.0.0.1:8787/t/acme/auth/v1");
-    assert_eq!(made["settings"]["signup_enabled"], true);
+    assert_eq!(made["settings"]["sign_up"]["enabled"], true);
 
     let twice = operator.post("/admin/v1/tenants", json!({ "ref": "acme" })).await;
     assert_eq!(twice.status, 409);
     assert_eq!(twice.header("content-type"), "application/problem+json");
     assert!(twice.json()["detail"].as_str().unwrap().contains("acme"));
 
-    let changed = operator.patch("/admin/v1/tenants/acme", json!({ "name": "Acme Ltd", "settings": { "signup_enabled": false } })).await;
+    let changed = operator.patch("/admin/v1/tenants/acme", json!({ "name": "Acme Ltd", "settings": { "sign_up": { "enabled": false } } })).await;
     assert_eq!((changed.status.as_u16(), &changed.json()["name"]), (200, &json!("Acme Ltd")));
-    assert_eq!(changed.json()["settings"]["signup_enabled"], false);
-    assert_eq!(changed.json()["settings"]["password_min_length"], 8);
+    assert_eq!(changed.json()["settings"]["sign_up"]["enabled"], false);
+    assert_eq!(changed.json()["settings"]["password"]["min_length"], 8);
 
     let listed = operator.get("/admin/v1/tenants?limit=2").await.json();
     assert_eq!(listed["tenants"].as_array().unwrap().iter().map(|tenant| &tenant["ref"]).collect::<Vec<_>>(), ["acme", "default"]);
@@ -42,7 +42,7 @@ async fn bad_input_of_the_operator_is_refused_by_name() {
         (json!({ "ref": "A" }), 422, "ref"),
         (json!({ "ref": "-a-" }), 422, "ref"),
         (json!({ "ref": "acme", "unknown": 1 }), 400, "unknown"),
-        (json!({ "ref": "acme", "settings": { "password_min_length": 3 } }), 422, "password_min_length"),
+        (json!({ "ref": "acme", "settings": { "password": { "min_length": 3 } } }), 422, "password.min_length"),
         (json!({ "ref": "acme", "domain": "Not A Domain" }), 422, "domain"),
         (json!({ "ref": "acme", "name": "" }), 422, "name"),
     ];

@@ -1,0 +1,181 @@
+//! What a tenant can choose, in groups: a file each where a group has rules of its own.
+//!
+//! A group is a struct with `Default`, `check` (refuses what is out of range, by the setting's name) and, if it has secrets, a line in
+//! [`TenantSettings::secrets`]. A secret that has no line there can't be stored: the first try says so.
+
+mod secret;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+pub use self::secret::SecretSetting;
+use crate::{
+    crypto::MasterKey,
+    db::TenantId,
+    error::{Error, Result},
+};
+
+/// What a tenant can choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TenantSettings {
+    /// Who may become a user.
+    pub sign_up: SignUpSettings,
+    /// What a password must be.
+    pub password: PasswordRules,
+    /// How long sessions and tokens are good.
+    pub sessions: SessionSettings,
+    /// Who may see which files.
+    pub storage: StorageSettings,
+}
+
+/// Who may become a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignUpSettings {
+    /// Whether strangers may sign up.
+    pub enabled: bool,
+    /// Whether a new user's email counts as confirmed at once.
+    pub email_autoconfirm: bool,
+}
+
+impl Default for SignUpSettings {
+    fn default() -> Self {
+        Self { enabled: true, email_autoconfirm: true }
+    }
+}
+
+/// What a password must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PasswordRules {
+    /// The fewest characters, 6 to 128.
+    pub min_length: u32,
+}
+
+impl Default for PasswordRules {
+    fn default() -> Self {
+        Self { min_length: 8 }
+    }
+}
+
+impl PasswordRules {
+    fn check(&self) -> Result<()> {
+        in_range("password.min_length", self.min_length, 6, 128)
+    }
+}
+
+/// How long sessions and tokens are good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionSettings {
+    /// Seconds that an access token lives, 60 to 86,400.
+    pub access_token_seconds: u32,
+    /// Seconds within which a refresh token may be used again and gives the same answer, 0 to 3,600.
+    pub refresh_reuse_seconds: u32,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self { access_token_seconds: 3600, refresh_reuse_seconds: 10 }
+    }
+}
+
+impl SessionSettings {
+    fn check(&self) -> Result<()> {
+        in_range("sessions.access_token_seconds", self.access_token_seconds, 60, 86_400)?;
+        in_range("sessions.refresh_reuse_seconds", self.refresh_reuse_seconds, 0, 3_600)
+    }
+}
+
+/// Who may see which files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSettings {
+    /// Buckets that are never public and that the role `admin` can't look into; payslips by default.
+    pub sealed_buckets: Vec<String>,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self { sealed_buckets: vec!["slips".to_owned()] }
+    }
+}
+
+impl TenantSettings {
+    /// Refuses what is out of range, by the setting's name.
+    pub fn check(&self) -> Result<()> {
+        self.password.check()?;
+        self.sessions.check()
+    }
+
+    /// Every secret there is, wherever it stands.
+    #[expect(clippy::unused_self, reason = "no group has a secret yet")]
+    fn secrets(&mut self) -> Vec<&mut SecretSetting> {
+        Vec::new()
+    }
+
+    /// As they are stored: checked, secrets sealed.
+    pub(super) fn stored(mut self, key: &MasterKey, tenant: TenantId) -> Result<Value> {
+        self.check()?;
+        for secret in self.secrets() {
+            secret.seal(key, tenant)?;
+        }
+        Ok(serde_json::to_value(self)?)
+    }
+
+    /// As they are shown: that a secret is there, and not what it is.
+    #[must_use]
+    pub fn shown(mut self) -> Self {
+        for secret in self.secrets() {
+            secret.hide();
+        }
+        self
+    }
+
+    /// These settings with some of them changed, as RFC 7396 merges: what is not named stays, `null` is the default again.
+    pub(super) fn changed(stored: Value, mut changes: Map<String, Value>) -> Result<Self> {
+        drop_unchanged_secrets(&mut changes);
+        let mut settings = stored;
+        merge(&mut settings, Value::Object(changes));
+        serde_json::from_value(settings).map_err(|error| Error::invalid("settings", error.to_string()))
+    }
+}
+
+/// Who sends back what was shown does not mean to change a secret.
+fn drop_unchanged_secrets(changes: &mut Map<String, Value>) {
+    changes.retain(|_, value| match value {
+        Value::Object(inner) => {
+            drop_unchanged_secrets(inner);
+            true
+        }
+        value => *value != secret::SET,
+    });
+}
+
+fn merge(target: &mut Value, change: Value) {
+    let Value::Object(change) = change else {
+        *target = change;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (name, value) in change {
+        if value.is_null() {
+            target.shift_remove(&name);
+        } else {
+            merge(target.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Refuses a number out of its range.
+fn in_range(name: &'static str, value: u32, least: u32, most: u32) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::invalid(name, format!("{value} is out of range; take {least} to {most}")))
+}
