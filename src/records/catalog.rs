@@ -465,7 +465,7 @@ fn payslips() -> Table {
         .column("snapshot", Type::Json, Pay, "What the slip said when it was made")
         .required()
         .default(Default::Json("{}"))
-        .column("document_path", Type::Text, Pay, "Where the slip lies in storage: bucket/name")
+        .column("document_path", Type::Text, Pay, "Where the slip lies in storage: its name inside the bucket")
         .unique(&["run_id", "employee_id"])
         .refers("run_id", "payroll_runs", true)
         .refers("employee_id", "employees", true)

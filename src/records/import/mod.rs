@@ -167,7 +167,8 @@ impl<P: FnMut(Progress) + Send> Import<'_, P> {
 
         let leaders = heads.iter().filter_map(|(code, head)| Some((*department_ids.get(*code)?, *ids.get(*head)?))).collect::<Vec<_>>();
         let (tenant, now) = (self.tenant, self.now);
-        self.app.db.write(move |tx| async move { sql::appoint_heads(&tx, tenant, now, &leaders).await }).await
+        self.app.db.write(move |tx| async move { sql::appoint_heads(&tx, tenant, now, &leaders).await }).await?;
+        self.app.db.write(|tx| async move { sql::count_rows(&tx).await }).await
     }
 
     /// Makes the rows that are not there, chunk by chunk.
