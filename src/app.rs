@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     jobs::{self, Jobs},
     mail::{self, Mailer},
+    outbound::Outbound,
     records, storage, tenants,
 };
 
@@ -39,6 +40,8 @@ pub struct Parts {
     pub jobs: Jobs,
     /// Where mails go.
     pub mailer: Mailer,
+    /// The one way to call others over HTTP.
+    pub outbound: Outbound,
     /// What hashes passwords.
     pub passwords: Passwords,
     /// Tenants and their keys, remembered for a moment.
@@ -81,6 +84,7 @@ impl App {
         let verified_tokens = auth::VerifiedTokens::default();
         let jobs = Jobs::new(Arc::clone(&master_key));
         let mailer = Mailer::open(&config.mail)?;
+        let outbound = Outbound::new(&config.outbound);
         Ok(Self(Arc::new(Parts {
             config,
             public_host,
@@ -90,6 +94,7 @@ impl App {
             master_key,
             jobs,
             mailer,
+            outbound,
             passwords,
             tenants,
             verified_tokens,

@@ -38,6 +38,7 @@ pub struct Config {
     pub records: Records,
     pub storage: Storage,
     pub mail: Mail,
+    pub outbound: Outbound,
     pub blobs_s3: BlobsS3,
     pub log: Log,
     pub metrics: Metrics,
@@ -136,6 +137,14 @@ pub enum SmtpEncryption {
     Tls,
     /// Not at all.
     None,
+}
+
+/// `[outbound]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each key")]
+pub struct Outbound {
+    pub allow: Vec<Network>,
 }
 
 /// `[blobs_s3]`
@@ -557,11 +566,13 @@ impl Layers {
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(text("log.level")) {
             return Err(self.refuse("log.level", format!("should be error, warn, info, debug or trace: {error}")));
         }
-        let proxies = self.get("http.trusted_proxies").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let is_network = |proxy: &Value| proxy.as_str().is_some_and(|text| text.parse::<Network>().is_ok());
-        if let Some(proxy) = proxies.iter().find(|proxy| !is_network(proxy)) {
-            let why = format!("{proxy} should be an address or a network, as in 10.0.0.1 or 10.0.0.0/8");
-            return Err(self.refuse("http.trusted_proxies", why));
+        for key in ["http.trusted_proxies", "outbound.allow"] {
+            let networks = self.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            let is_network = |network: &Value| network.as_str().is_some_and(|text| text.parse::<Network>().is_ok());
+            if let Some(network) = networks.iter().find(|network| !is_network(network)) {
+                let why = format!("{network} should be an address or a network, as in 10.0.0.1 or 10.0.0.0/8");
+                return Err(self.refuse(key, why));
+            }
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ pub mod http;
 pub mod jobs;
 pub mod logging;
 pub mod mail;
+pub mod outbound;
 pub mod records;
 pub mod router;
 pub mod server;

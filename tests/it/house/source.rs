@@ -19,10 +19,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("logging", &["config", "error"]),
     ("blobs", &["config", "crypto", "error"]),
     ("mail", &["app", "config", "db", "error", "jobs"]),
+    ("outbound", &["config", "http"]),
     ("jobs", &["app", "clock", "crypto", "db", "error"]),
-    ("app", &["auth", "blobs", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail", "records", "storage", "tenants"]),
+    ("app", &["auth", "blobs", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail", "outbound", "records", "storage", "tenants"]),
     ("tenants", &["app", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail"]),
-    ("auth", &["app", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail", "tenants"]),
+    ("auth", &["app", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail", "outbound", "tenants"]),
     ("records", &["app", "auth", "clock", "config", "crypto", "db", "error", "http", "jobs", "tenants"]),
     ("storage", &["app", "auth", "blobs", "clock", "config", "crypto", "db", "error", "http", "jobs", "tenants"]),
     ("router", &["app", "auth", "health", "http", "records", "storage", "tenants"]),
@@ -33,8 +34,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "lib",
         &[
-            "app", "auth", "blobs", "cli", "clock", "config", "crypto", "db", "error", "http", "jobs", "logging", "mail", "records", "router",
-            "server", "storage", "tenants",
+            "app", "auth", "blobs", "cli", "clock", "config", "crypto", "db", "error", "http", "jobs", "logging", "mail", "outbound", "records",
+            "router", "server", "storage", "tenants",
         ],
     ),
 ];
@@ -100,6 +101,13 @@ fn axum_is_named_only_where_http_is() {
         let ground = ["src/db/", "src/crypto/", "src/blobs/", "src/error.rs", "src/clock.rs", "src/jobs/", "src/mail/"];
         let is_sql = path.ends_with("/sql.rs");
         assert!(!(is_sql || ground.iter().any(|part| path.starts_with(part))) || !text.contains("axum::"), "{path} names axum");
+    }
+}
+
+#[test]
+fn only_one_client_calls_out() {
+    for (path, text) in sources() {
+        assert!(path.starts_with("src/outbound/") || !text.contains("reqwest"), "{path} calls out by itself; take app.outbound");
     }
 }
 

@@ -3,6 +3,7 @@
 //! Requests go through the same front as those of a socket. The clock stands still until a test moves it.
 
 mod client;
+mod stand_in;
 
 use std::{path::Path, sync::OnceLock};
 
@@ -20,7 +21,10 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::client::{Client, Reply};
+pub(crate) use self::{
+    client::{Client, Reply},
+    stand_in::StandIn,
+};
 
 /// The tenant that [`TestApp::new`] makes, besides `other`.
 pub(crate) const TENANT: &str = "default";
