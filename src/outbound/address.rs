@@ -21,7 +21,7 @@ const SPECIAL_V4: &[([u8; 4], u32)] = &[
     ([224, 0, 0, 0], 3),
 ];
 
-/// The same among the addresses that IPv6 gives to the public internet (2000::/3); what lies outside of those is refused anyhow, and with
+/// The same among the addresses that IPv6 gives to the public internet (`2000::/3`); what lies outside of those is refused anyhow, and with
 /// it loopback, link-local, unique local, multicast and the forms that carry an IPv4 address behind a translator.
 const SPECIAL_V6: &[([u16; 2], u32)] = &[
     // Protocol assignments: Teredo, benchmarks, ORCHID.
