@@ -5,7 +5,7 @@ use std::{ops::Deref, path::Path, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth,
+    audit, auth,
     blobs::Blobs,
     clock::Clock,
     config::{Config, DatabaseLocation},
@@ -108,6 +108,7 @@ impl App {
         storage::delete_rows_of(tx, tenant, now).await?;
         auth::delete_rows_of(tx, tenant).await?;
         jobs::delete_rows_of(tx, tenant).await?;
+        audit::delete_rows_of(tx, tenant).await?;
         mail::delete_rows_of(tx, tenant).await
     }
 

@@ -4,6 +4,7 @@
 //! rooms ([`tenants`], [`auth`], [`records`], [`storage`]) above the ground floor (everything else here, which knows no room).
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod blobs;
 pub mod cli;

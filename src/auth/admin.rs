@@ -5,7 +5,7 @@ use axum::{
     extract::{OriginalUri, Path, Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event},
     crypto::Passwords,
     db::{Json as DbJson, Timestamp, Tx},
     error::{ConstraintKind, Error, Result as DbResult},
@@ -41,7 +42,7 @@ pub(super) struct AdminUser {
     phone: Option<String>,
     /// The password. All sessions of the user end.
     password: Option<String>,
-    /// A hash made elsewhere, in PHC form (`$argon2id$…`, `$argon2i$…`).
+    /// A hash made elsewhere: `$2b$…` (bcrypt), `$argon2id$…`, `$argon2i$…`, `$scrypt$…`, `$fbscrypt$…` (Firebase) or `$pbkdf2-sha256$…`.
     password_hash: Option<String>,
     /// Whether the address counts as confirmed.
     email_confirm: Option<bool>,
@@ -74,7 +75,7 @@ pub(super) async fn create_user(
     let password = match (given(asked.password), given(asked.password_hash)) {
         (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
         (Some(password), None) => NewPassword::Plain(password),
-        (None, Some(hash)) => NewPassword::Hashed(checked_hash(hash)?),
+        (None, Some(hash)) => NewPassword::Hashed(checked_hash(&hash)?),
         (None, None) => NewPassword::None,
     };
     let ban = given(asked.ban_duration).map(|duration| Ban::read(&duration, app.clock.now())).transpose()?;
@@ -150,12 +151,16 @@ pub(super) async fn list_users(
         users.push(User::new(user, identities));
     }
     drop(conn);
-    let mut response = Json(UserList { users, aud: super::model::AUTHENTICATED }).into_response();
-    response.headers_mut().insert(TOTAL_COUNT, HeaderValue::from(total));
+    Ok(dress_page(Json(UserList { users, aud: super::model::AUTHENTICATED }).into_response(), &uri, page, per_page, total))
+}
+
+/// Says how many there are on all pages, and where the next and the last page are.
+pub(super) fn dress_page(mut page_of: Response, uri: &Uri, page: i64, per_page: i64, total: i64) -> Response {
+    page_of.headers_mut().insert(TOTAL_COUNT, HeaderValue::from(total));
     if let Ok(links) = HeaderValue::from_str(&links(uri.path(), uri.query().unwrap_or_default(), page, per_page, total)) {
-        response.headers_mut().insert(header::LINK, links);
+        page_of.headers_mut().insert(header::LINK, links);
     }
-    Ok(response)
+    page_of
 }
 
 /// Shows a user.
@@ -184,7 +189,17 @@ pub(super) async fn update_user_by_id(
     sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
     let change = Change::check(&app.passwords, asked, now).await?;
     let tenant = tenant.id;
-    let outcome = app.db.write(move |tx| async move { apply(&tx, tenant, now, id, change).await }).await;
+    let modified = Event::new(Action::UserModified).about(id).with("changed", json!(change.names()));
+    let outcome = app
+        .db
+        .write(move |tx| async move {
+            let user = apply(&tx, tenant, now, id, change).await?;
+            if user.is_some() {
+                audit::note(&tx, tenant, now, &modified).await?;
+            }
+            Ok(user)
+        })
+        .await;
     match outcome {
         Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::email_exists()),
         Err(error) => Err(error.into()),
@@ -210,9 +225,16 @@ pub(super) async fn delete_user_by_id(
 ) -> Result<Json<Map<String, Value>>, AuthError> {
     let id = user_id(&id)?;
     let (tenant, now, is_soft) = (tenant.id, app.clock.now(), asked.should_soft_delete.unwrap_or_default());
+    let event = Event::new(Action::UserDeleted).about(id).with("soft", is_soft);
     let deleted = app
         .db
-        .write(move |tx| async move { if is_soft { delete_softly(&tx, tenant, now, id).await } else { sql::delete_user(&tx, tenant, id).await } })
+        .write(move |tx| async move {
+            let deleted = if is_soft { delete_softly(&tx, tenant, now, id).await? } else { sql::delete_user(&tx, tenant, id).await? };
+            if deleted {
+                audit::note(&tx, tenant, now, &event).await?;
+            }
+            Ok(deleted)
+        })
         .await?;
     if deleted { Ok(Json(Map::new())) } else { Err(AuthError::user_not_found()) }
 }
@@ -228,12 +250,8 @@ fn refuse_phone(asked: &AdminUser) -> Result<(), AuthError> {
     }
 }
 
-fn checked_hash(hash: String) -> Result<String, AuthError> {
-    if Passwords::can_verify(&hash) {
-        Ok(hash)
-    } else {
-        Err(AuthError::validation("password_hash should be a hash of Argon2 in PHC form, within our limits"))
-    }
+fn checked_hash(hash: &str) -> Result<String, AuthError> {
+    Passwords::take_over(hash).map_err(|error| AuthError::validation(error.to_string()))
 }
 
 fn user_id(text: &str) -> Result<Uuid, AuthError> {
@@ -242,7 +260,7 @@ fn user_id(text: &str) -> Result<Uuid, AuthError> {
     id.ok_or_else(|| AuthError::new(StatusCode::NOT_FOUND, AuthCode::ValidationFailed, "user_id must be an UUID"))
 }
 
-fn number(name: &str, text: &str) -> Result<Option<i64>, AuthError> {
+pub(super) fn number(name: &str, text: &str) -> Result<Option<i64>, AuthError> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -259,7 +277,7 @@ fn newest_first(sort: &str) -> Result<bool, AuthError> {
 }
 
 /// What `LIKE` looks for: the filter anywhere, its own wildcards meant as they are.
-fn pattern(filter: &str) -> Option<String> {
+pub(super) fn pattern(filter: &str) -> Option<String> {
     if filter.is_empty() {
         return None;
     }
@@ -295,7 +313,7 @@ impl Change {
         let encrypted_password = match (given(asked.password), given(asked.password_hash)) {
             (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
             (Some(password), None) => Some(passwords.hash(&password).await?),
-            (None, Some(hash)) => Some(checked_hash(hash)?),
+            (None, Some(hash)) => Some(checked_hash(&hash)?),
             (None, None) => None,
         };
         let user_metadata = asked.user_metadata.unwrap_or_default();
@@ -311,6 +329,22 @@ impl Change {
             role: given(asked.role).map(checked_role).transpose()?,
             ban: given(asked.ban_duration).map(|duration| Ban::read(&duration, now)).transpose()?,
         })
+    }
+}
+
+impl Change {
+    /// What is to be written, by name: for the audit log, which is told what was changed and not to what.
+    fn names(&self) -> Vec<&'static str> {
+        let named = [
+            ("email", self.email.is_some()),
+            ("email_confirm", self.email_confirm.is_some()),
+            ("password", self.encrypted_password.is_some()),
+            ("user_metadata", !self.user_metadata.is_empty()),
+            ("app_metadata", !self.app_metadata.is_empty()),
+            ("role", self.role.is_some()),
+            ("ban", self.ban.is_some()),
+        ];
+        named.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
     }
 }
 

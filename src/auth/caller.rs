@@ -19,7 +19,7 @@ use crate::{
     app::App,
     crypto::sha256,
     db::Timestamp,
-    http::{Surface, note_tenant},
+    http::{ActorKind, Surface, note_actor, note_tenant},
     tenants::{self, Action, KeyGrant, Refusal, Resolved, Scopes, Tenant, TenantId, TokenError, TokenKind},
 };
 
@@ -146,6 +146,12 @@ async fn find_caller(app: &App, parts: &Parts) -> Result<Caller, CallerError> {
         (None, Some(principal)) => principal,
         (None, None) => return Err(CallerError::NoKey),
     };
+    match &principal {
+        Principal::Anon => {}
+        Principal::User(user) => note_actor(ActorKind::User, Some(user.user_id)),
+        Principal::Key(key) => note_actor(ActorKind::Key, Some(key.key_id)),
+        Principal::Service => note_actor(ActorKind::Service, key.map(|key| key.id)),
+    }
     Ok(Caller { tenant, principal })
 }
 
@@ -279,7 +285,7 @@ impl FromRequestParts<App> for UserReader {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        find_admin(app, parts, Action::Read).await.map(Self)
+        find_admin(app, parts, "users", Action::Read).await.map(Self)
     }
 }
 
@@ -287,15 +293,26 @@ impl FromRequestParts<App> for UserWriter {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        find_admin(app, parts, Action::Write).await.map(Self)
+        find_admin(app, parts, "users", Action::Write).await.map(Self)
     }
 }
 
-async fn find_admin(app: &App, parts: &mut Parts, action: Action) -> Result<Arc<Tenant>, Response> {
+/// Who may read the tenant's audit log: a secret key without scopes, or one with `audit:read`.
+pub(super) struct AuditReader(pub(super) Arc<Tenant>);
+
+impl FromRequestParts<App> for AuditReader {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        find_admin(app, parts, "audit", Action::Read).await.map(Self)
+    }
+}
+
+async fn find_admin(app: &App, parts: &mut Parts, resource: &str, action: Action) -> Result<Arc<Tenant>, Response> {
     let caller = Caller::from_request_parts(parts, app).await?;
     let may = match &caller.principal {
         Principal::Service => true,
-        Principal::Key(key) => key.scopes.allow("users", action),
+        Principal::Key(key) => key.scopes.allow(resource, action),
         // A user with a role of the app is no admin of its users.
         Principal::Anon | Principal::User(_) => false,
     };

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event},
     db::{Json, Timestamp},
     tenants::{Tenant, TenantId},
 };
@@ -80,7 +81,18 @@ pub async fn create_user(app: &App, tenant: &Tenant, new: NewUser) -> Result<Use
     user.user_metadata = Json(Value::Object(user_metadata));
     let identity = IdentityRow::of_email(id, email.as_str(), new.email_confirm, Metadata::new(), now);
     let tenant = tenant.id;
-    app.db.write(move |tx| async move { insert(&tx, tenant, user, identity).await }).await?.ok_or_else(AuthError::email_exists)
+    let event = Event::new(Action::UserSignedUp).about(id).with("provider", EMAIL_PROVIDER);
+    let made = app
+        .db
+        .write(move |tx| async move {
+            let made = insert(&tx, tenant, user, identity).await?;
+            if made.is_some() {
+                audit::note(&tx, tenant, now, &event).await?;
+            }
+            Ok(made)
+        })
+        .await?;
+    made.ok_or_else(AuthError::email_exists)
 }
 
 /// Stores a user with what it signs in with; `None` when the id or the address is taken.

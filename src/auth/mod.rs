@@ -9,6 +9,7 @@
 
 mod admin;
 mod api;
+mod audit;
 mod ban;
 mod caller;
 mod caller_error;
@@ -50,5 +51,6 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(user::get_user, user::update_user))
         .routes(routes!(sign_out::delete_sessions))
         .routes(routes!(admin::list_users, admin::create_user))
+        .routes(routes!(audit::list_audit_entries))
         .routes(routes!(admin::get_user_by_id, admin::update_user_by_id, admin::delete_user_by_id))
 }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event},
     db::Timestamp,
     error::{Error, Result as DbResult},
     tenants::Tenant,
@@ -111,8 +112,15 @@ async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: SessionRow)
 /// Ends a session whose token was stolen: the thief and the owner both have to sign in again, and only one of them can.
 async fn end(app: &App, tenant: &Tenant, session: &SessionRow) -> DbResult<AuthError> {
     tracing::warn!(tenant = tenant.reference, session = %session.id, user = %session.user_id, "an old refresh token was used again: its session ends");
-    let (tenant, id) = (tenant.id, session.id);
-    app.db.write(move |tx| async move { sql::delete_session(&tx, tenant, id).await }).await?;
+    let (tenant, id, now) = (tenant.id, session.id, app.clock.now());
+    let ended = Event::new(Action::TokenRevoked).about(session.user_id).with("session_id", id.to_string());
+    let ended = ended.with("reason", AuthCode::RefreshTokenAlreadyUsed.as_str());
+    app.db
+        .write(move |tx| async move {
+            sql::delete_session(&tx, tenant, id).await?;
+            audit::note(&tx, tenant, now, &ended).await
+        })
+        .await?;
     Ok(AuthError::bad_request(AuthCode::RefreshTokenAlreadyUsed, "Invalid Refresh Token: Already Used"))
 }
 

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event, Origin},
     crypto::random,
     db::{Json, Timestamp, Tx},
     error::Result,
@@ -22,10 +23,12 @@ use crate::{
 };
 
 /// Where a session is used from, as far as it is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) user_agent: Option<String>,
     pub(super) ip: Option<String>,
+    /// The request that uses it.
+    pub(super) origin: Origin,
 }
 
 /// What an access token says.
@@ -102,9 +105,18 @@ pub(super) async fn store(tx: &Tx, tenant: TenantId, now: Timestamp, session: &S
     }
     sql::note_sign_in(tx, tenant, now, user.id).await?;
     sql::insert_session(tx, tenant, session, client).await?;
+    audit::note(tx, tenant, now, &login(session, client)).await?;
     let user = UserRow { last_sign_in_at: Some(now), updated_at: now, ..user };
     let identities = sql::identities_of(tx, tenant, user.id).await?;
     Ok(Some(Opened { user, identities }))
+}
+
+/// What the audit log says of a new session.
+fn login(session: &SessionRow, client: &Client) -> Event {
+    let login = Event::of(Action::Login, client.origin.clone()).by_user(session.user_id).with("session_id", session.id.to_string());
+    // The newest proof, as `amr` has it.
+    let proof = &session.amr.0[0];
+    ["method", "provider"].into_iter().filter(|name| proof[name].is_string()).fold(login, |login, name| login.with(name, proof[name].clone()))
 }
 
 /// The tokens of a session, with its user. Not to be called inside a transaction: what goes into a token may be asked of others.
@@ -156,6 +168,6 @@ impl FromRequestParts<App> for Client {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let ip = parts.extensions.get::<PeerAddress>().map(|peer| peer.client.to_string());
-        Ok(Self { user_agent: user_agent.map(|text| text.chars().take(512).collect()), ip })
+        Ok(Self { user_agent: user_agent.map(|text| text.chars().take(512).collect()), ip, origin: Origin::here() })
     }
 }

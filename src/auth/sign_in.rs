@@ -6,6 +6,7 @@ use axum::{
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::{
     caller::Visitor,
@@ -17,7 +18,13 @@ use super::{
     session::{self, Client, Proof},
     sql,
 };
-use crate::{app::App, crypto::Verified, error::Error, tenants::Tenant};
+use crate::{
+    app::App,
+    audit::{self, Action, Event},
+    crypto::Verified,
+    error::Error,
+    tenants::Tenant,
+};
 
 /// What is given for a session.
 #[derive(Deserialize, IntoParams)]
@@ -77,6 +84,7 @@ async fn sign_in(app: &App, tenant: &Tenant, asked: TokenRequest, client: Client
     let password = asked.password.unwrap_or_default();
     let (user, verified) = verify(app, tenant, &email, &password).await?;
     if tenant_asks_to_confirm(&user) {
+        note_refusal(app, tenant, Some(user.id), AuthCode::EmailNotConfirmed).await;
         return Err(AuthError::bad_request(AuthCode::EmailNotConfirmed, "Email not confirmed"));
     }
     let rehashed = if verified.needs_rehash { Some(app.passwords.hash(&password).await?) } else { None };
@@ -100,12 +108,23 @@ async fn verify(app: &App, tenant: &Tenant, email: &str, password: &str) -> Resu
     match user {
         Some(user) if verified.ok => {
             if user.is_banned(app.clock.now()) {
+                note_refusal(app, tenant, Some(user.id), AuthCode::UserBanned).await;
                 return Err(AuthError::bad_request(AuthCode::UserBanned, "User is banned"));
             }
             Ok((user, verified))
         }
-        _ => Err(AuthError::invalid_credentials()),
+        // Known or not, the same is written, so that it takes the same time.
+        user => {
+            note_refusal(app, tenant, user.map(|user| user.id), AuthCode::InvalidCredentials).await;
+            Err(AuthError::invalid_credentials())
+        }
     }
+}
+
+async fn note_refusal(app: &App, tenant: &Tenant, user: Option<Uuid>, reason: AuthCode) {
+    let refusal = Event::new(Action::LoginFailed).with("method", "password").with("reason", reason.as_str());
+    let refusal = user.into_iter().fold(refusal, Event::about);
+    audit::note_refusal(&app.db, tenant.id, app.clock.now(), refusal).await;
 }
 
 /// Opens a session, if the user and its password are still what was verified.

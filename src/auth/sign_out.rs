@@ -2,7 +2,8 @@
 
 use axum::extract::{Query, State, rejection::QueryRejection};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -10,10 +11,13 @@ use super::{
     error::{AuthError, AuthFailures},
     sql,
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    audit::{self, Action, Event},
+};
 
 /// Which sessions end.
-#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum SignOutScope {
     /// All sessions of the user.
@@ -46,13 +50,16 @@ pub(super) async fn delete_sessions(
         return Err(AuthError::validation("Unsupported logout scope; take global, local or others"));
     };
     let (tenant, user, session) = (current.tenant.id, current.user.user_id, current.user.session_id);
+    let (now, scope) = (app.clock.now(), asked.scope.unwrap_or_default());
+    let left = Event::new(Action::Logout).with("scope", json!(scope)).with("session_id", session.to_string());
     app.db
         .write(move |tx| async move {
-            match asked.scope.unwrap_or_default() {
-                SignOutScope::Global => sql::delete_sessions_of(&tx, tenant, user).await,
-                SignOutScope::Local => sql::delete_session(&tx, tenant, session).await,
-                SignOutScope::Others => sql::delete_other_sessions(&tx, tenant, user, session).await,
+            match scope {
+                SignOutScope::Global => sql::delete_sessions_of(&tx, tenant, user).await?,
+                SignOutScope::Local => sql::delete_session(&tx, tenant, session).await?,
+                SignOutScope::Others => sql::delete_other_sessions(&tx, tenant, user, session).await?,
             }
+            audit::note(&tx, tenant, now, &left).await
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)

@@ -14,12 +14,17 @@ use super::{
     create_user::user_with_email,
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
-    model::{IdentityRow, Metadata, Session, User, UserRow},
+    model::{EMAIL_PROVIDER, IdentityRow, Metadata, Session, User, UserRow},
     request::{JsonBody, check_password, check_user_metadata},
     session::{self, Client, Proof},
     sql,
 };
-use crate::{app::App, db::Json as DbJson, tenants::Tenant};
+use crate::{
+    app::App,
+    audit::{self, Action, Event},
+    db::Json as DbJson,
+    tenants::Tenant,
+};
 
 /// Who wants to become a user.
 #[derive(Deserialize, ToSchema)]
@@ -115,6 +120,7 @@ async fn sign_up_at_once(app: &App, tenant: &Tenant, candidate: Candidate, clien
     let now = user.created_at;
     let session = session::begin(app, tenant, now, user.id, &Proof::by("password"));
     let (id, row) = (tenant.id, session.clone());
+    let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", EMAIL_PROVIDER);
     let opened = app
         .db
         .write(move |tx| async move {
@@ -122,6 +128,7 @@ async fn sign_up_at_once(app: &App, tenant: &Tenant, candidate: Candidate, clien
                 return Ok(None);
             }
             sql::insert_identity(&tx, id, &identity).await?;
+            audit::note(&tx, id, now, &made).await?;
             session::store(&tx, id, now, &row, &client).await
         })
         .await?;
@@ -133,15 +140,20 @@ async fn sign_up_unconfirmed(app: &App, tenant: &Tenant, candidate: Candidate) -
     let hash = app.passwords.hash(&candidate.password).await?;
     let (email, metadata) = (candidate.email.clone(), candidate.metadata.clone());
     let (user, identity) = candidate.rows(app, hash, false);
-    let tenant = tenant.id;
+    let (tenant, now) = (tenant.id, user.created_at);
+    let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", EMAIL_PROVIDER);
+    let repeated = Event::new(Action::UserRepeatedSignUp).with("provider", EMAIL_PROVIDER);
     let shown = app
         .db
         .write(move |tx| async move {
             if sql::insert_user(&tx, tenant, &user).await? {
                 sql::insert_identity(&tx, tenant, &identity).await?;
+                audit::note(&tx, tenant, now, &made).await?;
                 return Ok(User::new(user, vec![identity]));
             }
-            match sql::find_user_by_email(&tx, tenant, &email).await? {
+            let known = sql::find_user_by_email(&tx, tenant, &email).await?;
+            audit::note(&tx, tenant, now, &known.iter().fold(repeated, |event, known| event.about(known.id))).await?;
+            match known {
                 // Whoever comes again before confirming is told the same; the password stays what it was.
                 Some(known) if known.email_confirmed_at.is_none() => {
                     let identities = sql::identities_of(&tx, tenant, known.id).await?;

@@ -1,5 +1,7 @@
 //! Every statement about users and sessions.
 
+pub(super) mod audit;
+
 use uuid::Uuid;
 
 use super::{

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event, Origin},
     db::{Timestamp, Tx},
     error::{ConstraintKind, Error, Result as DbResult},
     tenants::{Tenant, TenantId},
@@ -68,6 +69,7 @@ pub(super) async fn update_user(
         data: changes.data,
         verified,
         encrypted_password,
+        origin: Origin::here(),
     };
     let (id, signed_in, now) = (tenant.id, current.user, app.clock.now());
     let outcome = app.db.write(move |tx| async move { apply(&tx, id, now, &signed_in, change).await }).await;
@@ -127,6 +129,7 @@ struct Change {
     /// The hash that the present password was compared with.
     verified: Option<String>,
     encrypted_password: Option<String>,
+    origin: Origin,
 }
 
 enum Outcome {
@@ -144,7 +147,10 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, signed_in: &SignedIn, 
         user.encrypted_password = Some(hash);
         // Whoever else is signed in may be the reason for the new password.
         sql::delete_other_sessions(tx, tenant, user.id, signed_in.session_id).await?;
+        audit::note(tx, tenant, now, &Event::of(Action::UserUpdatedPassword, change.origin.clone()).about(user.id)).await?;
     }
+    let modified = Event::of(Action::UserModified, change.origin).about(user.id);
+    let modified = modified.with("email", change.email.is_some()).with("data", !change.data.is_empty());
     merge(&mut user.user_metadata, change.data);
     // Merged, it can be larger than either part; refused here, nothing is written.
     check_user_metadata(&super::model::object(user.user_metadata.clone())).map_err(|error| Error::invalid("data", error.to_string()))?;
@@ -155,6 +161,7 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, signed_in: &SignedIn, 
     }
     user.updated_at = now;
     sql::update_user(tx, tenant, &user).await?;
+    audit::note(tx, tenant, now, &modified).await?;
     let identities = sql::identities_of(tx, tenant, user.id).await?;
     Ok(Outcome::Changed(Box::new(User::new(user, identities))))
 }

@@ -1,4 +1,4 @@
-//! Argon2id on a pool of its own, so that a storm of sign-ins never slows the other requests.
+//! Argon2id on a pool of its own, so that a storm of sign-ins never slows the other requests. Hashes that other products made are verified there, too.
 //!
 //! One low-priority thread per core, each with one block of memory that it uses again; a short queue, and beyond it the caller is told
 //! to come back. Threads start with the first password and end after a minute without work, and their memory with them.
@@ -6,6 +6,7 @@
 use std::{
     collections::VecDeque,
     num::NonZero,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization;
 
+use super::foreign::{self, Foreign};
 use crate::error::{Error, Result};
 
 /// How long a thread keeps its memory without work.
@@ -77,14 +79,25 @@ impl Passwords {
         Ok(Self { pool: Arc::new(Pool { params, most, queue: settings.queue, state, work: Condvar::new() }) })
     }
 
-    /// Whether a hash made elsewhere is one that [`Self::verify`] takes.
-    pub fn can_verify(phc: &str) -> bool {
-        Stored::read(phc).is_ok()
+    /// Brings a hash made elsewhere to the form that is stored and that [`Self::verify`] takes.
+    ///
+    /// # Errors
+    /// A kind of hash that is not known, or one that asks for too much work.
+    pub fn take_over(hash: &str) -> Result<String> {
+        let hash = foreign::canonical(hash)?;
+        match Foreign::read(&hash) {
+            Some(read) => read.map(|_| hash),
+            None if Stored::read(&hash).is_ok() => Ok(hash),
+            None => {
+                let known = "bcrypt, scrypt, Firebase's scrypt, PBKDF2, or Argon2i or Argon2id in PHC form, within our limits";
+                Err(Error::invalid("password_hash", format!("password_hash should be a hash by {known}")))
+            }
+        }
     }
 
     /// Hashes a password into a PHC string with a fresh salt.
     pub async fn hash(&self, password: &str) -> Result<String> {
-        match self.pool.submit(Task::Hash(normalised(password))).await? {
+        match self.pool.submit(Task::Hash(Password::new(password))).await? {
             Done::Hash(phc) => Ok(phc),
             Done::Verified(_) => Err(Error::internal("the password pool answered another question")),
         }
@@ -93,16 +106,30 @@ impl Passwords {
     /// Compares a password with a stored hash. Without one, the same work is done for nothing and the answer is no: how long it takes
     /// does not tell whether there is such a user.
     pub async fn verify(&self, password: &str, phc: Option<&str>) -> Result<Verified> {
-        match self.pool.submit(Task::Verify(normalised(password), phc.map(str::to_owned))).await? {
+        match self.pool.submit(Task::Verify(Password::new(password), phc.map(str::to_owned))).await? {
             Done::Verified(verified) => Ok(verified),
             Done::Hash(_) => Err(Error::internal("the password pool answered another question")),
         }
     }
 }
 
-/// One password typed on two keyboards is one password: NIST SP 800-63B asks for one normal form, and NFC changes the least.
-fn normalised(password: &str) -> SecretString {
-    password.nfc().collect::<String>().into()
+/// A password. One typed on two keyboards is one password: NIST SP 800-63B asks for one normal form, and NFC changes the least.
+struct Password {
+    normalised: SecretString,
+    /// As it came, where that differs: who hashed it elsewhere may have taken it so.
+    typed: Option<SecretString>,
+}
+
+impl Password {
+    fn new(password: &str) -> Self {
+        let normalised: String = password.nfc().collect();
+        let typed = (normalised != password).then(|| password.into());
+        Self { normalised: normalised.into(), typed }
+    }
+
+    fn forms(&self) -> impl Iterator<Item = &SecretString> {
+        std::iter::once(&self.normalised).chain(&self.typed)
+    }
 }
 
 struct Pool {
@@ -125,8 +152,10 @@ struct Job {
 }
 
 enum Task {
-    Hash(SecretString),
-    Verify(SecretString, Option<String>),
+    Hash(Password),
+    Verify(Password, Option<String>),
+    #[cfg(test)]
+    Panic,
 }
 
 enum Done {
@@ -166,7 +195,7 @@ impl Pool {
         let mut memory = Vec::new();
         while let Some(job) = self.next() {
             // Who no longer waits for the answer is not worth 19 MiB of work.
-            let done = (!job.answer.is_closed()).then(|| self.perform(job.task, &mut memory));
+            let done = (!job.answer.is_closed()).then(|| self.perform_safely(job.task, &mut memory));
             // Before the answer: who has it may come again at once, and finds this thread free.
             self.lock().running -= 1;
             if let Some(done) = done {
@@ -192,14 +221,24 @@ impl Pool {
         }
     }
 
+    /// A panic is an error of this job: the thread goes on, and its place is not lost.
+    fn perform_safely(&self, task: Task, memory: &mut Vec<Block>) -> Result<Done> {
+        catch_unwind(AssertUnwindSafe(|| self.perform(task, memory))).unwrap_or_else(|_| {
+            *memory = Vec::new();
+            Err(Error::internal("hashing a password panicked"))
+        })
+    }
+
     fn perform(&self, task: Task, memory: &mut Vec<Block>) -> Result<Done> {
         match task {
-            Task::Hash(password) => self.hash(&password, memory).map(Done::Hash),
+            Task::Hash(password) => self.hash(&password.normalised, memory).map(Done::Hash),
             Task::Verify(password, Some(phc)) => self.verify(&password, &phc, memory).map(Done::Verified),
             Task::Verify(password, None) => {
-                self.hash(&password, memory)?;
+                self.hash(&password.normalised, memory)?;
                 Ok(Done::Verified(Verified { ok: false, needs_rehash: false }))
             }
+            #[cfg(test)]
+            Task::Panic => panic!("asked to"),
         }
     }
 
@@ -217,11 +256,21 @@ impl Pool {
         Ok(hash.to_string())
     }
 
-    fn verify(&self, password: &SecretString, phc: &str, memory: &mut Vec<Block>) -> Result<Verified> {
+    fn verify(&self, password: &Password, phc: &str, memory: &mut Vec<Block>) -> Result<Verified> {
+        if let Some(foreign) = Foreign::read(phc) {
+            let foreign = foreign?;
+            let mut ok = false;
+            for form in password.forms() {
+                ok |= foreign.verify(form.expose_secret().as_bytes())?;
+            }
+            return Ok(Verified { ok, needs_rehash: ok });
+        }
         let Stored { algorithm, version, params, salt, expected } = Stored::read(phc)?;
-        let output = derive(algorithm, version, &params, password, salt.as_ref(), expected.len(), memory)?;
-        // `Output` compares in constant time.
-        let ok = output == expected;
+        let mut ok = false;
+        for form in password.forms() {
+            // `Output` compares in constant time.
+            ok |= derive(algorithm, version, &params, form, salt.as_ref(), expected.len(), memory)? == expected;
+        }
         let as_of_today = algorithm == Algorithm::Argon2id && version == Version::V0x13 && same_costs(&params, &self.params);
         Ok(Verified { ok, needs_rehash: ok && !as_of_today })
     }
@@ -327,6 +376,33 @@ mod tests {
         let passwords = Passwords::new(&cheap()).unwrap();
         let greedy = "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         assert!(passwords.verify("x", Some(greedy)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_hash_from_elsewhere_is_verified_and_to_be_made_again() {
+        let passwords = Passwords::new(&cheap()).unwrap();
+        let bcrypt = Passwords::take_over("bcrypt$$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e").unwrap();
+        assert!(bcrypt.starts_with("$2b$04$"));
+        assert_eq!(passwords.verify("correct horse", Some(&bcrypt)).await.unwrap(), Verified { ok: true, needs_rehash: true });
+        assert_eq!(passwords.verify("wrong horse", Some(&bcrypt)).await.unwrap(), Verified { ok: false, needs_rehash: false });
+        for unknown in [
+            "5f4dcc3b5aa765d61d8327deb882cf99",
+            "$2b$31$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e",
+            "",
+            "$argon2d$v=19$m=8,t=1,p=1$c2FsdA$AAAA",
+        ] {
+            assert!(Passwords::take_over(unknown).is_err(), "{unknown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_no_thread() {
+        let passwords = Passwords::new(&cheap()).unwrap();
+        for _ in 0..20 {
+            assert!(passwords.pool.submit(Task::Panic).await.is_err());
+        }
+        assert!(passwords.hash("correct horse").await.is_ok());
+        assert_eq!(passwords.pool.lock().running, 0);
     }
 
     #[tokio::test]

@@ -63,7 +63,7 @@ impl Front {
         let began = Instant::now();
         strip_tenant(&mut request);
         let surface = Surface::of(request.uri().path());
-        let notes = Notes::new(request.headers(), surface);
+        let notes = Notes::new(&request, surface);
         let method = request.method().clone();
         let origin = request.headers().get(header::ORIGIN).cloned();
 

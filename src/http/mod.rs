@@ -18,7 +18,10 @@ pub(crate) mod wire;
 
 pub use self::{
     layers::Front,
-    notes::{RequestId, current_request, note_route, note_tenant, request_id, wants_text_codes},
+    notes::{
+        Actor, ActorKind, RequestId, current_actor, current_client, current_request, note_actor, note_route, note_tenant, request_id,
+        wants_text_codes,
+    },
     peer::{Network, NotANetwork, PeerAddress},
     prefix::{OriginalPath, TenantInPath},
     problem::{Problem, report},

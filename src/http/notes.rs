@@ -3,14 +3,18 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, OnceLock},
 };
 
 use axum::extract::MatchedPath;
-use http::{Extensions, HeaderMap, HeaderValue, header::HeaderName, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, Request, header::HeaderName, request::Parts};
 use uuid::Uuid;
 
-use super::surface::{API_VERSION, Surface};
+use super::{
+    peer::PeerAddress,
+    surface::{API_VERSION, Surface},
+};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -24,17 +28,22 @@ pub(super) struct Notes {
     pub(super) id: RequestId,
     pub(super) surface: Surface,
     wants_text_codes: bool,
+    /// The client's address, where the request came through a socket.
+    client: Option<IpAddr>,
     tenant: OnceLock<Box<str>>,
     route: OnceLock<MatchedPath>,
+    actor: OnceLock<Actor>,
 }
 
 impl Notes {
-    pub(super) fn new(headers: &HeaderMap, surface: Surface) -> Arc<Self> {
+    pub(super) fn new<B>(request: &Request<B>, surface: Surface) -> Arc<Self> {
+        let headers = request.headers();
         let id = RequestId::of(headers);
+        let client = request.extensions().get::<PeerAddress>().map(|peer| peer.client);
         // Dates in this spelling sort as text.
         let is_new = |version: &HeaderValue| version.len() == 10 && version.as_bytes() >= b"2024-01-01".as_slice();
         let wants_text_codes = surface == Surface::Auth && headers.get(API_VERSION).is_some_and(is_new);
-        Arc::new(Self { id, surface, wants_text_codes, tenant: OnceLock::new(), route: OnceLock::new() })
+        Arc::new(Self { id, surface, wants_text_codes, client, tenant: OnceLock::new(), route: OnceLock::new(), actor: OnceLock::new() })
     }
 
     pub(super) fn tenant(&self) -> &str {
@@ -93,6 +102,61 @@ pub fn request_id() -> RequestId {
 /// The id of the request being answered, for a log line; `None` outside of any.
 pub fn current_request() -> Option<String> {
     NOTES.try_with(|notes| notes.id.to_string()).ok()
+}
+
+/// Who a request turned out to come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// What it is.
+    pub kind: ActorKind,
+    /// Which user or which key.
+    pub id: Option<Uuid>,
+}
+
+/// What can be behind a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActorKind {
+    /// Somebody unknown, or known by a publishable key only.
+    Anonymous,
+    /// A signed-in user.
+    User,
+    /// A function key.
+    Key,
+    /// A secret key without scopes, or a token in its place.
+    Service,
+    /// An operator key.
+    Operator,
+    /// Nobody: a command or a job of this process.
+    System,
+}
+
+impl ActorKind {
+    /// Its name in the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::User => "user",
+            Self::Key => "key",
+            Self::Service => "service_role",
+            Self::Operator => "operator",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Notes who the request being answered turned out to come from.
+pub fn note_actor(kind: ActorKind, id: Option<Uuid>) {
+    let _ = NOTES.try_with(|notes| notes.actor.set(Actor { kind, id }));
+}
+
+/// Who the request being answered comes from, as far as it is known; `None` outside of any.
+pub fn current_actor() -> Option<Actor> {
+    NOTES.try_with(|notes| notes.actor.get().copied().unwrap_or(Actor { kind: ActorKind::Anonymous, id: None })).ok()
+}
+
+/// The client's address of the request being answered.
+pub fn current_client() -> Option<IpAddr> {
+    NOTES.try_with(|notes| notes.client).ok().flatten()
 }
 
 /// Whether the caller asked auth for errors in the form of 2024-01-01.

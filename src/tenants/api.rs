@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    inbox,
+    audit, inbox,
     key::KeyKind,
     manage::{self, KeyRequest, SigningKeyImport, TenantChange},
     model::{Reference, TenantStatus},
@@ -36,6 +36,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(revoke_key))
         .routes(routes!(rotate_signing_key))
         .routes(routes!(import_signing_key))
+        .merge(audit::router())
         .merge(inbox::router())
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event},
     db::{Conn, Db, Json, TenantId, Timestamp, Tx},
     error::{Error, Result},
 };
@@ -90,6 +91,7 @@ pub async fn create_tenant(app: &App, reference: &Reference, name: &str, domain:
     let name = check_name(name)?;
     let (now, app_for_write, reference) = (app.clock.now(), app.clone(), reference.clone());
     let key = NewSigningKey::generate()?;
+    let event = Event::new(Action::TenantCreated);
     let row = app
         .db
         .write(move |tx| async move {
@@ -101,6 +103,7 @@ pub async fn create_tenant(app: &App, reference: &Reference, name: &str, domain:
             let settings = settings.stored(&app_for_write.master_key, id)?;
             sql::update_tenant(&tx, id, now, &name, TenantStatus::Active.as_str(), domain.as_deref(), &settings).await?;
             store_signing_key(&app_for_write, &tx, id, now, key, "current").await?;
+            audit::note(&tx, id, now, &event).await?;
             sql::find_tenant(&tx, id).await?.ok_or_else(|| Error::not_found("tenant"))
         })
         .await?;
@@ -133,6 +136,23 @@ pub struct TenantChange {
     pub settings: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
+impl TenantChange {
+    /// What is to be changed, by name, settings as `settings.group.name`: the audit log is told what, not to what.
+    fn names(&self) -> Vec<String> {
+        let own = [("name", self.name.is_some()), ("status", self.status.is_some()), ("domain", self.domain.is_some())];
+        let mut names: Vec<String> = own.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name.to_owned()).collect();
+        // Names of settings have an end; what a request calls one may have none.
+        let groups = self.settings.iter().flatten().take(100);
+        for (group, values) in groups {
+            match values.as_object() {
+                Some(values) => names.extend(values.keys().take(100).map(|name| format!("settings.{group}.{name}"))),
+                None => names.push(format!("settings.{group}")),
+            }
+        }
+        names
+    }
+}
+
 /// Changes a tenant.
 pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> Result<TenantRow> {
     if change.status == Some(TenantStatus::Deleted) {
@@ -141,6 +161,7 @@ pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> 
     let name = change.name.as_deref().map(check_name).transpose()?;
     let domain = change.domain.as_deref().map(check_domain).transpose()?;
     let (now, keeper, reference) = (app.clock.now(), app.clone(), reference.to_owned());
+    let event = Event::new(Action::TenantModified).with("changed", change.names());
     let row = app
         .db
         .write(move |tx| async move {
@@ -149,6 +170,7 @@ pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> 
             let status = change.status.map_or_else(|| old.status.clone(), |status| status.as_str().to_owned());
             let domain = domain.or(old.domain);
             sql::update_tenant(&tx, old.id, now, &name.unwrap_or(old.name), &status, domain.as_deref(), &settings).await?;
+            audit::note(&tx, old.id, now, &event).await?;
             sql::find_tenant(&tx, old.id).await?.ok_or_else(|| Error::not_found("tenant"))
         })
         .await?;
@@ -163,13 +185,15 @@ pub async fn set_status(app: &App, reference: &str, status: TenantStatus) -> Res
 
 /// Deletes a tenant with its users, records and files. Its reference is never used again.
 pub async fn delete_tenant(app: &App, reference: &str) -> Result<()> {
-    let (now, reference) = (app.clock.now(), reference.to_owned());
+    let (now, reference, event) = (app.clock.now(), reference.to_owned(), Event::new(Action::TenantDeleted));
     app.db
         .write(move |tx| async move {
             let old = locked(&tx, &reference).await?;
             sql::update_tenant(&tx, old.id, now, &old.name, TenantStatus::Deleted.as_str(), None, &old.settings.0).await?;
             sql::delete_keys_of(&tx, old.id).await?;
-            App::erase_tenant(&tx, old.id, now).await
+            App::erase_tenant(&tx, old.id, now).await?;
+            // All that is left of it: that it was there, and who ended it.
+            audit::note(&tx, old.id, now, &event).await
         })
         .await?;
     app.tenants.forget();
@@ -203,6 +227,8 @@ pub async fn create_key(app: &App, reference: &str, request: KeyRequest) -> Resu
     let name = check_name(&request.name)?;
     let (id, key, reference) = (Uuid::now_v7(), make_key(request.kind), reference.to_owned());
     let (hash, hint) = (key.hash, key.hint.clone());
+    let event = Event::new(Action::KeyCreated).with("key_id", id.to_string()).with("kind", request.kind.as_str());
+    let event = event.with("scopes", request.scopes.to_string());
     app.db
         .write(move |tx| async move {
             let tenant = locked(&tx, &reference).await?;
@@ -216,7 +242,8 @@ pub async fn create_key(app: &App, reference: &str, request: KeyRequest) -> Resu
                 scopes: &scopes,
                 expires_at: request.expires_at,
             };
-            sql::insert_key(&tx, tenant.id, now, &row).await
+            sql::insert_key(&tx, tenant.id, now, &row).await?;
+            audit::note(&tx, tenant.id, now, &event).await
         })
         .await?;
     app.tenants.forget();
@@ -233,11 +260,13 @@ pub async fn list_keys(app: &App, reference: &str) -> Result<Vec<KeyRow>> {
 /// Ends an API key.
 pub async fn revoke_key(app: &App, reference: &str, id: Uuid) -> Result<()> {
     let (now, reference) = (app.clock.now(), reference.to_owned());
+    let event = Event::new(Action::KeyRevoked).with("key_id", id.to_string());
     app.db
         .write(move |tx| async move {
             let tenant = locked(&tx, &reference).await?;
             let revoked = sql::revoke_key(&tx, tenant.id, now, id).await?;
-            revoked.then_some(()).ok_or_else(|| Error::not_found(format!("key {id} in force")))
+            revoked.then_some(()).ok_or_else(|| Error::not_found(format!("key {id} in force")))?;
+            audit::note(&tx, tenant.id, now, &event).await
         })
         .await?;
     app.tenants.forget();
@@ -293,13 +322,15 @@ pub async fn import_signing_key(app: &App, reference: &str, import: &SigningKeyI
 
 async fn add_signing_key(app: &App, reference: &str, key: NewSigningKey, sign: bool) -> Result<String> {
     let (now, app_for_write, reference, id) = (app.clock.now(), app.clone(), reference.to_owned(), key.id.clone());
+    let event = Event::new(Action::SigningKeyAdded).with("kid", id.clone()).with("algorithm", key.algorithm).with("signs", sign);
     app.db
         .write(move |tx| async move {
             let tenant = locked(&tx, &reference).await?.id;
             if sign {
                 sql::retire_current_signing_key(&tx, tenant, now.plus_seconds(OVERLAP_SECONDS)).await?;
             }
-            store_signing_key(&app_for_write, &tx, tenant, now, key, if sign { "current" } else { "previous" }).await
+            store_signing_key(&app_for_write, &tx, tenant, now, key, if sign { "current" } else { "previous" }).await?;
+            audit::note(&tx, tenant, now, &event).await
         })
         .await?;
     app.tenants.forget();

@@ -6,6 +6,7 @@
 //! Start with [`resolve`] (how a request finds its tenant), then `manage.rs` (what an operator does), which `api.rs` and the command line share.
 
 mod api;
+mod audit;
 mod directory;
 mod inbox;
 mod key;

@@ -126,7 +126,7 @@ pub enum Action {
 pub struct Scopes(BTreeSet<(String, Action)>);
 
 /// What a scope may name, besides `storage.{bucket}`.
-pub const SCOPE_RESOURCES: [&str; 5] = ["employees", "employees.personal", "pay", "payslips", "users"];
+pub const SCOPE_RESOURCES: [&str; 6] = ["audit", "employees", "employees.personal", "pay", "payslips", "users"];
 
 impl Scopes {
     /// Whether one of these scopes lets its holder do this.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     app::App,
-    http::{Problem, note_route},
+    http::{ActorKind, Problem, note_actor, note_route},
 };
 
 /// Proof that a request came with an operator key, as `Authorization: Bearer basalt_operator_…` or `apikey`.
@@ -31,10 +31,9 @@ impl FromRequestParts<App> for Operator {
             return Err(refusal("that is no operator key; \"basalt key create --operator\" makes one"));
         };
         let conn = app.db.read().await.map_err(Problem::from)?;
-        if sql::operator_key_exists(&conn, &hash).await.map_err(Problem::from)? {
-            Ok(Self(()))
-        } else {
-            Err(refusal("that operator key is not known here, or was revoked"))
-        }
+        let id = sql::find_operator_key(&conn, &hash).await.map_err(Problem::from)?;
+        let id = id.ok_or_else(|| refusal("that operator key is not known here, or was revoked"))?;
+        note_actor(ActorKind::Operator, Some(id));
+        Ok(Self(()))
     }
 }

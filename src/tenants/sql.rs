@@ -323,8 +323,8 @@ pub(super) async fn insert_operator_key(tx: &Tx, now: Timestamp, id: Uuid, hint:
     Ok(())
 }
 
-pub(super) async fn operator_key_exists(conn: &Conn, hash: &[u8; 32]) -> Result<bool> {
+pub(super) async fn find_operator_key(conn: &Conn, hash: &[u8; 32]) -> Result<Option<Uuid>> {
     let found: Option<(Uuid,)> =
         conn.query("SELECT id FROM operator_keys WHERE hash = $1 AND revoked_at IS NULL").bind(hash.as_slice()).fetch_optional().await?;
-    Ok(found.is_some())
+    Ok(found.map(|(id,)| id))
 }

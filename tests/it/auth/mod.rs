@@ -1,6 +1,7 @@
 //! Sign-in, as clients of its wire see it.
 
 mod admin;
+mod audit;
 mod errors;
 mod general;
 mod refresh;
