@@ -22,7 +22,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mail", &["app", "config", "db", "error", "jobs"]),
     ("outbound", &["config", "http"]),
     ("jobs", &["app", "clock", "crypto", "db", "error"]),
-    ("app", &["audit", "auth", "blobs", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail", "outbound", "records", "storage", "tenants"]),
+    (
+        "app",
+        &["audit", "auth", "blobs", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail", "outbound", "records", "storage", "tenants"],
+    ),
     ("tenants", &["app", "audit", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail"]),
     ("auth", &["app", "audit", "clock", "config", "crypto", "db", "error", "http", "jobs", "mail", "outbound", "tenants"]),
     ("records", &["app", "auth", "clock", "config", "crypto", "db", "error", "http", "jobs", "tenants"]),
@@ -35,8 +38,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "lib",
         &[
-            "app", "audit", "auth", "blobs", "cli", "clock", "config", "crypto", "db", "error", "http", "jobs", "logging", "mail", "outbound", "records",
-            "router", "server", "storage", "tenants",
+            "app", "audit", "auth", "blobs", "cli", "clock", "config", "crypto", "db", "error", "http", "jobs", "logging", "mail", "outbound",
+            "records", "router", "server", "storage", "tenants",
         ],
     ),
 ];
