@@ -77,6 +77,14 @@ codes! {
     AnonymousProviderDisabled "anonymous_provider_disabled",
     /// There is no sign-in by phone here.
     PhoneProviderDisabled "phone_provider_disabled",
+    /// No flow belongs to the code, or it was exchanged already.
+    FlowStateNotFound "flow_state_not_found",
+    /// The code was not exchanged in time.
+    FlowStateExpired "flow_state_expired",
+    /// The verifier is not the one of the challenge.
+    BadCodeVerifier "bad_code_verifier",
+    /// The provider does not vouch for the mail address: it has to be confirmed first.
+    ProviderEmailNeedsVerification "provider_email_needs_verification",
     /// The request contradicts what is stored.
     Conflict "conflict",
     /// The body is larger than it may be.
@@ -207,6 +215,21 @@ impl AuthError {
 
     pub(super) fn not_admin() -> Self {
         Self::forbidden(AuthCode::NotAdmin, "User not allowed")
+    }
+
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What went wrong, for programs.
+    pub(super) fn code(&self) -> AuthCode {
+        self.code
+    }
+
+    /// What went wrong, for people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     fn error_id(&self) -> Option<String> {

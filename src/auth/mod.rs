@@ -16,7 +16,11 @@ mod caller_error;
 mod create_user;
 mod email;
 mod error;
+#[expect(dead_code, reason = "the flows by mail and by providers begin with it")]
+mod flow_state;
 mod model;
+#[expect(dead_code, reason = "the flows by mail and by providers end with it")]
+mod redirect;
 mod refresh;
 mod refresh_token;
 mod request;

@@ -210,6 +210,12 @@ pub struct Session {
     pub refresh_token: String,
     /// Who has signed in.
     pub user: User,
+    /// What the provider gave that the user came by, to be shown to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_token: Option<String>,
+    /// What the provider gave to ask it for another such token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_refresh_token: Option<String>,
     /// There when the password is right, but weaker than is asked for today.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weak_password: Option<WeakPassword>,

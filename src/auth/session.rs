@@ -149,6 +149,8 @@ pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: 
         expires_at,
         refresh_token: RefreshToken::write(tenant.id, session.id, session.refresh_counter, &key),
         user: User::new(user, identities),
+        provider_token: None,
+        provider_refresh_token: None,
         weak_password: None,
     })
 }

@@ -12,6 +12,7 @@ use super::{
     caller::Visitor,
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
+    flow_state,
     model::{Session, UserRow},
     refresh,
     request::{JsonBody, weakness},
@@ -30,12 +31,12 @@ use crate::{
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Grant {
-    /// `password` or `refresh_token`.
+    /// `password`, `refresh_token` or `pkce`.
     #[param(example = "password")]
     grant_type: Option<String>,
 }
 
-/// What each grant asks for: `email` and `password`, or `refresh_token`.
+/// What each grant asks for: `email` and `password`, `refresh_token`, or `auth_code` and `code_verifier`.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct TokenRequest {
     /// The mail address, for `password`.
@@ -48,6 +49,10 @@ pub(super) struct TokenRequest {
     password: Option<String>,
     /// The refresh token, for `refresh_token`.
     refresh_token: Option<String>,
+    /// The code that the user came back with, for `pkce`.
+    auth_code: Option<String>,
+    /// The verifier of the challenge that the flow began with, for `pkce`.
+    code_verifier: Option<String>,
 }
 
 /// Signs in, or goes on with a session.
@@ -68,6 +73,10 @@ pub(super) async fn create_token(
             let text = asked.refresh_token.filter(|text| !text.is_empty());
             let text = text.ok_or_else(|| AuthError::validation("refresh_token required"))?;
             refresh::exchange(&app, &visitor.tenant, &text, client).await?
+        }
+        Some("pkce") => {
+            let (code, verifier) = (asked.auth_code.unwrap_or_default(), asked.code_verifier.unwrap_or_default());
+            flow_state::exchange(&app, &visitor.tenant, &code, &verifier, client).await?
         }
         _ => return Err(AuthError::bad_request(AuthCode::InvalidCredentials, "unsupported_grant_type")),
     };

@@ -3,13 +3,17 @@
 //! A group is a struct with `Default`, `check` (refuses what is out of range, by the setting's name) and, if it has secrets, a line in
 //! [`TenantSettings::secrets`]. A secret that has no line there can't be stored: the first try says so.
 
+mod redirects;
 mod secret;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-pub use self::secret::SecretSetting;
+pub use self::{
+    redirects::{RedirectSettings, read_redirect},
+    secret::SecretSetting,
+};
 use crate::{
     crypto::MasterKey,
     db::TenantId,
@@ -26,6 +30,8 @@ pub struct TenantSettings {
     pub password: PasswordRules,
     /// How long sessions and tokens are good.
     pub sessions: SessionSettings,
+    /// Where a user may be sent back to.
+    pub redirects: RedirectSettings,
     /// Who may see which files.
     pub storage: StorageSettings,
 }
@@ -107,7 +113,8 @@ impl TenantSettings {
     /// Refuses what is out of range, by the setting's name.
     pub fn check(&self) -> Result<()> {
         self.password.check()?;
-        self.sessions.check()
+        self.sessions.check()?;
+        self.redirects.check()
     }
 
     /// Every secret there is, wherever it stands.
