@@ -5,7 +5,7 @@ use axum::{
     extract::{OriginalUri, Path, Query, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Uri, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -18,7 +18,8 @@ use super::{
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
     model::{Metadata, User, UserRow, merge, object},
-    request::{JsonBody, check_app_metadata, check_user_metadata},
+    request::{JsonBody, check_app_metadata, check_user_metadata, path_id},
+    session::shown_user,
     sql::{self, UserPage},
     user::set_email,
 };
@@ -147,8 +148,7 @@ pub(super) async fn list_users(
     let total = sql::count_users(&conn, tenant.id, pattern).await?;
     let mut users = Vec::new();
     for user in sql::page_of_users(&conn, tenant.id, &shown).await? {
-        let identities = sql::identities_of(&conn, tenant.id, user.id).await?;
-        users.push(User::new(user, identities));
+        users.push(shown_user(&conn, tenant.id, user).await?);
     }
     drop(conn);
     Ok(dress_page(Json(UserList { users, aud: super::model::AUTHENTICATED }).into_response(), &uri, page, per_page, total))
@@ -170,8 +170,7 @@ pub(super) async fn get_user_by_id(State(app): State<App>, UserReader(tenant): U
     let id = user_id(&id)?;
     let conn = app.db.read().await?;
     let user = sql::find_user(&conn, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
-    let identities = sql::identities_of(&conn, tenant.id, id).await?;
-    Ok(Json(User::new(user, identities)))
+    Ok(Json(shown_user(&conn, tenant.id, user).await?))
 }
 
 /// Changes a user. What is said of roles, bans and passwords is felt at the user's next request.
@@ -255,9 +254,7 @@ fn checked_hash(hash: &str) -> Result<String, AuthError> {
 }
 
 fn user_id(text: &str) -> Result<Uuid, AuthError> {
-    let is_hyphenated = text.len() == 36;
-    let id = is_hyphenated.then(|| text.parse().ok()).flatten();
-    id.ok_or_else(|| AuthError::new(StatusCode::NOT_FOUND, AuthCode::ValidationFailed, "user_id must be an UUID"))
+    path_id("user_id", text)
 }
 
 pub(super) fn number(name: &str, text: &str) -> Result<Option<i64>, AuthError> {
@@ -368,8 +365,7 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Chan
     user.banned_until = change.ban.map_or(user.banned_until, Ban::end);
     user.updated_at = now;
     sql::update_user(tx, tenant, &user).await?;
-    let identities = sql::identities_of(tx, tenant, id).await?;
-    Ok(Some(User::new(user, identities)))
+    shown_user(tx, tenant, user).await.map(Some)
 }
 
 /// Merged, metadata can be larger than either part; refused here, nothing is written.
@@ -399,6 +395,8 @@ async fn delete_softly(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid) -> D
     };
     sql::update_user(tx, tenant, &trace).await?;
     sql::delete_identities_of(tx, tenant, id).await?;
+    sql::delete_factors_of(tx, tenant, id).await?;
+    sql::delete_passkeys_of(tx, tenant, id).await?;
     sql::delete_sessions_of(tx, tenant, id).await?;
     Ok(true)
 }

@@ -78,7 +78,7 @@ pub(super) async fn get_auth_settings(visitor: Visitor) -> Json<AuthSettings> {
         sms_provider: String::new(),
         saml_enabled: false,
         saml_private_key_next_configured: false,
-        passkeys_enabled: false,
+        passkeys_enabled: settings.mfa.passkeys_enabled,
     })
 }
 

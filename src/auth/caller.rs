@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{caller_error::CallerError, error::AuthError, sql};
+use super::{caller_error::CallerError, error::AuthError, session_end::is_over, sql};
 use crate::{
     app::App,
     crypto::sha256,
@@ -212,7 +212,13 @@ async fn signed_in(app: &App, tenant: &Tenant, claims: &AccessClaims, now: Times
     if live.banned_until.is_some_and(|end| now < end) {
         return Err(CallerError::Banned);
     }
-    let aal = live.aal.ok_or(CallerError::SessionGone)?;
+    let (Some(aal), Some(created_at)) = (live.aal, live.created_at) else { return Err(CallerError::SessionGone) };
+    let settings = &tenant.settings.sessions;
+    let is_over = is_over(settings, now, created_at, live.not_after)
+        || settings.single_per_user && sql::has_newer_session(&conn, tenant.id, user_id, session_id, created_at).await?;
+    if is_over {
+        return Err(CallerError::SessionGone);
+    }
     let roles = Roles::of(&live.app_metadata.0);
     Ok(SignedIn { user_id, session_id, email: live.email, aal, roles, employee_id: live.employee_id, is_anonymous: live.is_anonymous })
 }

@@ -46,6 +46,12 @@ pub enum CallerError {
     Internal(#[from] Error),
 }
 
+impl From<CallerError> for AuthError {
+    fn from(error: CallerError) -> Self {
+        error.for_auth()
+    }
+}
+
 impl CallerError {
     /// The answer of a surface.
     pub(super) fn answer(self, surface: Surface) -> Response {

@@ -85,6 +85,56 @@ codes! {
     BadCodeVerifier "bad_code_verifier",
     /// The provider does not vouch for the mail address: it has to be confirmed first.
     ProviderEmailNeedsVerification "provider_email_needs_verification",
+    /// The user has a second factor and did not use it in this session.
+    InsufficientAal "insufficient_aal",
+    /// There is no such factor, or it was not asked this.
+    MfaFactorNotFound "mfa_factor_not_found",
+    /// Another factor of the user is called so.
+    MfaFactorNameConflict "mfa_factor_name_conflict",
+    /// The user can have no more factors.
+    TooManyEnrolledMfaFactors "too_many_enrolled_mfa_factors",
+    /// The user has such a factor.
+    MfaVerifiedFactorExists "mfa_verified_factor_exists",
+    /// The challenge was asked for from elsewhere, or answered before.
+    MfaIpAddressMismatch "mfa_ip_address_mismatch",
+    /// The challenge is too old.
+    MfaChallengeExpired "mfa_challenge_expired",
+    /// The proof is wrong, or was used before.
+    MfaVerificationFailed "mfa_verification_failed",
+    /// Authenticator apps can't be enrolled here.
+    MfaTotpEnrollNotEnabled "mfa_totp_enroll_not_enabled",
+    /// Codes of authenticator apps are not taken here.
+    MfaTotpVerifyNotEnabled "mfa_totp_verify_not_enabled",
+    /// Phones can't be enrolled here.
+    MfaPhoneEnrollNotEnabled "mfa_phone_enroll_not_enabled",
+    /// Codes sent to phones are not taken here.
+    MfaPhoneVerifyNotEnabled "mfa_phone_verify_not_enabled",
+    /// Security keys can't be enrolled here.
+    MfaWebauthnEnrollNotEnabled "mfa_webauthn_enroll_not_enabled",
+    /// Security keys are not taken here.
+    MfaWebauthnVerifyNotEnabled "mfa_webauthn_verify_not_enabled",
+    /// There are no recovery codes here.
+    MfaRecoveryCodesEnrollNotEnabled "mfa_recovery_codes_enroll_not_enabled",
+    /// Recovery codes are not taken here.
+    MfaRecoveryCodesVerifyNotEnabled "mfa_recovery_codes_verify_not_enabled",
+    /// Too many wrong recovery codes were tried.
+    MfaRecoveryCodesLocked "mfa_recovery_codes_locked",
+    /// Recovery codes can't be the only factor.
+    MfaRecoveryCodesSoleFactor "mfa_recovery_codes_sole_factor",
+    /// There is no sign-in by passkey here.
+    PasskeyDisabled "passkey_disabled",
+    /// The user can have no more passkeys.
+    TooManyPasskeys "too_many_passkeys",
+    /// The credential is registered already.
+    WebauthnCredentialExists "webauthn_credential_exists",
+    /// There is no such challenge, or it was answered before.
+    WebauthnChallengeNotFound "webauthn_challenge_not_found",
+    /// The challenge is too old.
+    WebauthnChallengeExpired "webauthn_challenge_expired",
+    /// The authenticator's answer is not what was asked for.
+    WebauthnVerificationFailed "webauthn_verification_failed",
+    /// Too much was asked in a short time.
+    OverRequestRateLimit "over_request_rate_limit",
     /// The request contradicts what is stored.
     Conflict "conflict",
     /// The body is larger than it may be.

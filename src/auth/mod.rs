@@ -5,7 +5,8 @@
 //! user changes is felt at the next request, for nothing that can change is believed from a token.
 //!
 //! Start with `caller.rs`, then the flows in the order a user meets them: `sign_up.rs`, `sign_in.rs`, `refresh.rs`, `user.rs`,
-//! `sign_out.rs`; what an admin does is in `admin.rs`.
+//! `sign_out.rs`; what an admin does is in `admin.rs`. Second factors are in `factors/`, and what is signed in with instead of a password
+//! in files of its own.
 
 mod admin;
 mod api;
@@ -16,20 +17,25 @@ mod caller_error;
 mod create_user;
 mod email;
 mod error;
+mod factors;
 #[expect(dead_code, reason = "the flows by mail and by providers begin with it")]
 mod flow_state;
 mod model;
+mod passkeys;
 #[expect(dead_code, reason = "the flows by mail and by providers end with it")]
 mod redirect;
 mod refresh;
 mod refresh_token;
 mod request;
 mod session;
+mod session_end;
+mod sessions;
 mod sign_in;
 mod sign_out;
 mod sign_up;
 mod sql;
 mod user;
+mod webauthn;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -38,6 +44,7 @@ pub use self::{
     caller_error::CallerError,
     create_user::{NewPassword, NewUser, create_user},
     error::{AuthCode, AuthError, AuthErrorBody},
+    factors::{Factor, FactorStatus, FactorType},
     model::{Identity, Metadata, Session, User},
     request::check_password,
     sql::delete_rows_of,
@@ -57,4 +64,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(admin::list_users, admin::create_user))
         .routes(routes!(audit::list_audit_entries))
         .routes(routes!(admin::get_user_by_id, admin::update_user_by_id, admin::delete_user_by_id))
+        .merge(factors::router())
+        .merge(passkeys::router())
+        .merge(sessions::router())
 }

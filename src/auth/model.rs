@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::error::WeakPassword;
+use super::{
+    error::WeakPassword,
+    factors::{Factor, FactorRow},
+};
 use crate::{
     db::{Json, Timestamp},
     row_type,
@@ -77,6 +80,7 @@ row_type! {
         pub(super) created_at: Timestamp,
         pub(super) refreshed_at: Option<Timestamp>,
         pub(super) not_after: Option<Timestamp>,
+        pub(super) refresh_floor: i64,
     }
 }
 
@@ -143,6 +147,10 @@ pub struct User {
     /// What the user notes.
     #[schema(value_type = HashMap<String, serde_json::Value>)]
     pub user_metadata: Metadata,
+    /// The user's second factors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub factors: Vec<Factor>,
     /// What the user signs in with.
     pub identities: Vec<Identity>,
     /// When the user was made.
@@ -244,6 +252,7 @@ impl User {
             last_sign_in_at: row.last_sign_in_at,
             app_metadata: object(row.app_metadata),
             user_metadata: object(row.user_metadata),
+            factors: Vec::new(),
             identities: identities.into_iter().map(Identity::new).collect(),
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -251,6 +260,11 @@ impl User {
             deleted_at: row.deleted_at,
             is_anonymous: row.is_anonymous,
         }
+    }
+
+    /// The same user with its second factors.
+    pub(super) fn with_factors(self, factors: Vec<FactorRow>) -> Self {
+        Self { factors: factors.into_iter().map(Factor::new).collect(), ..self }
     }
 }
 

@@ -10,7 +10,8 @@ use super::{
     error::{AuthCode, AuthError},
     model::{Session, SessionRow},
     refresh_token::RefreshToken,
-    session::{self, Client, Opened},
+    session::{self, Client},
+    session_end::end_of,
     sql,
 };
 use crate::{
@@ -33,10 +34,10 @@ enum Verdict {
     ShowAgain,
     /// It was used long ago.
     Reused,
+    /// It was given out before a second factor raised the session, and a moment ago only: it shows nothing, and harms nobody.
+    Outgrown,
     /// It is not one of ours.
     Unknown,
-    /// The session's time is over.
-    Expired,
 }
 
 /// Exchanges a refresh token.
@@ -44,8 +45,16 @@ pub(super) async fn exchange(app: &App, tenant: &Tenant, text: &str, client: Cli
     let token = RefreshToken::read(text).ok_or_else(|| AuthError::validation("Refresh token is not valid"))?;
     for _ in 0..ATTEMPTS {
         let now = app.clock.now();
-        let session = sql::find_session(&app.db.read().await?, tenant.id, token.session).await?.ok_or_else(unknown)?;
-        let counter = match judge(app, tenant, now, &session, &token)? {
+        let conn = app.db.read().await?;
+        let session = sql::find_session(&conn, tenant.id, token.session).await?.ok_or_else(unknown)?;
+        let verdict = judge(app, tenant, now, &session, &token)?;
+        if verdict != Verdict::Unknown
+            && let Some(end) = end_of(&conn, tenant.id, &tenant.settings.sessions, now, &session).await?
+        {
+            return Err(end.refusal());
+        }
+        drop(conn);
+        let counter = match verdict {
             Verdict::Exchange => {
                 if !advance(app, tenant, now, &session, client.clone()).await? {
                     continue;
@@ -55,7 +64,7 @@ pub(super) async fn exchange(app: &App, tenant: &Tenant, text: &str, client: Cli
             Verdict::ShowAgain => session.refresh_counter,
             Verdict::Reused => return Err(end(app, tenant, &session).await?),
             Verdict::Unknown => return Err(unknown()),
-            Verdict::Expired => return Err(AuthError::bad_request(AuthCode::SessionExpired, "Invalid Refresh Token: Session Expired")),
+            Verdict::Outgrown => return Err(used()),
         };
         return answer(app, tenant, now, SessionRow { refresh_counter: counter, ..session }).await;
     }
@@ -67,11 +76,11 @@ fn judge(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, token
     if !token.is_signed_by(tenant.id, &key) {
         return Ok(Verdict::Unknown);
     }
-    if session.not_after.is_some_and(|end| end <= now) {
-        return Ok(Verdict::Expired);
-    }
     let reuse_seconds = i64::from(tenant.settings.sessions.refresh_reuse_seconds);
     let is_late = session.refreshed_at.is_some_and(|last| now <= last.plus_seconds(reuse_seconds));
+    if token.counter < session.refresh_floor {
+        return Ok(if is_late { Verdict::Outgrown } else { Verdict::Reused });
+    }
     Ok(match session.refresh_counter - token.counter {
         0 => Verdict::Exchange,
         1 => Verdict::ShowAgain,
@@ -104,9 +113,9 @@ async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: SessionRow)
     if user.is_banned(now) {
         return Err(banned());
     }
-    let identities = sql::identities_of(&conn, tenant.id, user.id).await?;
+    let opened = session::opened(&conn, tenant.id, user).await?;
     drop(conn);
-    session::answer(app, tenant, now, &session, Opened { user, identities }).await
+    session::answer(app, tenant, now, &session, opened).await
 }
 
 /// Ends a session whose token was stolen: the thief and the owner both have to sign in again, and only one of them can.
@@ -121,7 +130,11 @@ async fn end(app: &App, tenant: &Tenant, session: &SessionRow) -> DbResult<AuthE
             audit::note(&tx, tenant, now, &ended).await
         })
         .await?;
-    Ok(AuthError::bad_request(AuthCode::RefreshTokenAlreadyUsed, "Invalid Refresh Token: Already Used"))
+    Ok(used())
+}
+
+fn used() -> AuthError {
+    AuthError::bad_request(AuthCode::RefreshTokenAlreadyUsed, "Invalid Refresh Token: Already Used")
 }
 
 fn unknown() -> AuthError {

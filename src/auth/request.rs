@@ -5,12 +5,14 @@ use axum::{
     extract::{FromRequest, Request},
     response::{IntoResponse as _, Response},
 };
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization as _;
+use uuid::Uuid;
 
 use super::{
-    error::{AuthError, WeakPassword, WeakPasswordReason},
+    error::{AuthCode, AuthError, WeakPassword, WeakPasswordReason},
     model::Metadata,
 };
 use crate::{app::App, http::body::read_json, tenants::Tenant};
@@ -67,6 +69,13 @@ pub(super) fn check_user_metadata(metadata: &Metadata) -> Result<(), AuthError> 
 /// Refuses `app_metadata` that is too large or can't be stored.
 pub(super) fn check_app_metadata(metadata: &Metadata) -> Result<(), AuthError> {
     check_metadata("app_metadata", metadata, MOST_APP_METADATA)
+}
+
+/// An id in the path. What is none names nothing.
+pub(super) fn path_id(name: &str, text: &str) -> Result<Uuid, AuthError> {
+    let is_hyphenated = text.len() == 36;
+    let id = is_hyphenated.then(|| text.parse().ok()).flatten();
+    id.ok_or_else(|| AuthError::new(StatusCode::NOT_FOUND, AuthCode::ValidationFailed, format!("{name} must be an UUID")))
 }
 
 fn check_metadata(name: &str, metadata: &Metadata, most: usize) -> Result<(), AuthError> {

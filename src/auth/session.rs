@@ -8,15 +8,17 @@ use uuid::Uuid;
 
 use super::{
     error::AuthError,
+    factors::FactorRow,
     model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow, object},
     refresh_token::RefreshToken,
+    session_end::expiry,
     sql,
 };
 use crate::{
     app::App,
     audit::{self, Action, Event, Origin},
     crypto::random,
-    db::{Json, Timestamp, Tx},
+    db::{Conn, Json, Timestamp, Tx},
     error::Result,
     http::PeerAddress,
     tenants::{Tenant, TenantId, TokenKind},
@@ -71,6 +73,20 @@ impl Proof {
 pub(super) struct Opened {
     pub(super) user: UserRow,
     pub(super) identities: Vec<IdentityRow>,
+    pub(super) factors: Vec<FactorRow>,
+}
+
+/// A user with all that is shown of it.
+pub(super) async fn opened(conn: &Conn, tenant: TenantId, user: UserRow) -> Result<Opened> {
+    let identities = sql::identities_of(conn, tenant, user.id).await?;
+    let factors = sql::factors_of(conn, tenant, user.id).await?;
+    Ok(Opened { user, identities, factors })
+}
+
+/// A user as it is shown, with all that is its own.
+pub(super) async fn shown_user(conn: &Conn, tenant: TenantId, user: UserRow) -> Result<User> {
+    let Opened { user, identities, factors } = opened(conn, tenant, user).await?;
+    Ok(User::new(user, identities).with_factors(factors))
 }
 
 /// A new session of a user; still to be stored.
@@ -86,6 +102,16 @@ pub(super) fn begin(app: &App, tenant: &Tenant, now: Timestamp, user: Uuid, proo
         created_at: now,
         refreshed_at: None,
         not_after: None,
+        refresh_floor: 0,
+    }
+}
+
+impl SessionRow {
+    /// Notes one proof more. A method is named once, with the last time that it was used.
+    pub(super) fn prove(&mut self, proof: &Proof, now: Timestamp) {
+        let Some(entries) = self.amr.0.as_array_mut() else { return };
+        entries.retain(|entry| entry["method"] != proof.method);
+        entries.insert(0, amr_entry(proof, now));
     }
 }
 
@@ -107,8 +133,7 @@ pub(super) async fn store(tx: &Tx, tenant: TenantId, now: Timestamp, session: &S
     sql::insert_session(tx, tenant, session, client).await?;
     audit::note(tx, tenant, now, &login(session, client)).await?;
     let user = UserRow { last_sign_in_at: Some(now), updated_at: now, ..user };
-    let identities = sql::identities_of(tx, tenant, user.id).await?;
-    Ok(Some(Opened { user, identities }))
+    opened(tx, tenant, user).await.map(Some)
 }
 
 /// What the audit log says of a new session.
@@ -122,10 +147,10 @@ fn login(session: &SessionRow, client: &Client) -> Event {
 /// The tokens of a session, with its user. Not to be called inside a transaction: what goes into a token may be asked of others.
 #[expect(clippy::unused_async, reason = "a tenant's hook may have its say on what a token says")]
 pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, opened: Opened) -> Result<Session, AuthError> {
-    let Opened { user, identities } = opened;
+    let Opened { user, identities, factors } = opened;
     let key = refresh_key(app, tenant, session)?;
-    let expires_in = i64::from(tenant.settings.sessions.access_token_seconds);
-    let expires_at = now.seconds() + expires_in;
+    let expires_at = expiry(&tenant.settings.sessions, now, session, factors.iter().any(FactorRow::is_verified));
+    let expires_in = expires_at - now.seconds();
     let claims = Claims {
         iss: tenant.issuer.clone(),
         sub: user.id,
@@ -148,7 +173,7 @@ pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: 
         expires_in,
         expires_at,
         refresh_token: RefreshToken::write(tenant.id, session.id, session.refresh_counter, &key),
-        user: User::new(user, identities),
+        user: User::new(user, identities).with_factors(factors),
         provider_token: None,
         provider_refresh_token: None,
         weak_password: None,

@@ -1,11 +1,15 @@
 //! Every statement about users and sessions.
 
 pub(super) mod audit;
+mod factors;
 #[expect(dead_code, reason = "the flows by mail and by providers use it")]
 pub(super) mod flow_states;
+mod passkeys;
+mod sessions;
 
 use uuid::Uuid;
 
+pub(super) use self::{factors::*, passkeys::*, sessions::*};
 use super::{
     email::Email,
     model::{IdentityRow, SessionRow, UserRow},
@@ -27,13 +31,15 @@ row_type! {
         pub(super) aal: Option<String>,
         pub(super) is_anonymous: bool,
         pub(super) employee_id: Option<Uuid>,
+        pub(super) created_at: Option<Timestamp>,
+        pub(super) not_after: Option<Timestamp>,
     }
 }
 
 /// The user, whether the session is alive (`aal` is there), and the employee record, in one look.
 pub(super) async fn live_session(conn: &Conn, tenant: TenantId, user: Uuid, session: Uuid) -> Result<Option<LiveSession>> {
     conn.query(
-        "SELECT u.email, u.app_metadata, u.banned_until, s.aal, u.is_anonymous, e.id FROM users u \
+        "SELECT u.email, u.app_metadata, u.banned_until, s.aal, u.is_anonymous, e.id, s.created_at, s.not_after FROM users u \
          LEFT JOIN sessions s ON s.tenant_id = u.tenant_id AND s.id = $3 AND s.user_id = u.id \
          LEFT JOIN employees e ON e.tenant_id = u.tenant_id AND e.user_id = u.id \
          WHERE u.tenant_id = $1 AND u.id = $2 AND u.deleted_at IS NULL",
@@ -258,7 +264,7 @@ pub(super) async fn delete_identities_of(tx: &Tx, tenant: TenantId, user: Uuid) 
 
 pub(super) async fn find_session(conn: &Conn, tenant: TenantId, id: Uuid) -> Result<Option<SessionRow>> {
     conn.query(
-        "SELECT id, user_id, refresh_key, refresh_counter, aal, amr, created_at, refreshed_at, not_after FROM sessions \
+        "SELECT id, user_id, refresh_key, refresh_counter, aal, amr, created_at, refreshed_at, not_after, refresh_floor FROM sessions \
          WHERE tenant_id = $1 AND id = $2",
     )
     .bind(tenant)

@@ -1,6 +1,7 @@
 //! What a signed-in user sees and changes of itself.
 
 use axum::{Json, extract::State};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -9,8 +10,10 @@ use super::{
     caller::{CurrentUser, SignedIn},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
+    factors::{insufficient, is_short_of_a_factor},
     model::{EMAIL_PROVIDER, Metadata, User, UserRow, email_claims, merge},
     request::{JsonBody, check_password, check_user_metadata},
+    session::shown_user,
     sql,
 };
 use crate::{
@@ -46,8 +49,7 @@ pub(super) struct UserChanges {
 pub(super) async fn get_user(State(app): State<App>, current: CurrentUser) -> Result<Json<User>, AuthError> {
     let conn = app.db.read().await?;
     let user = sql::find_user(&conn, current.tenant.id, current.user.user_id).await?.ok_or_else(AuthError::user_not_found)?;
-    let identities = sql::identities_of(&conn, current.tenant.id, user.id).await?;
-    Ok(Json(User::new(user, identities)))
+    Ok(Json(shown_user(&conn, current.tenant.id, user).await?))
 }
 
 /// Changes the signed-in user.
@@ -60,7 +62,12 @@ pub(super) async fn update_user(
 ) -> Result<Json<User>, AuthError> {
     let tenant = &current.tenant;
     let changes = Changes::check(tenant, asked)?;
-    let user = sql::find_user(&app.db.read().await?, tenant.id, current.user.user_id).await?.ok_or_else(AuthError::user_not_found)?;
+    let conn = app.db.read().await?;
+    let user = sql::find_user(&conn, tenant.id, current.user.user_id).await?.ok_or_else(AuthError::user_not_found)?;
+    if changes.signs_in_otherwise(&user) && is_short_of_a_factor(&conn, tenant.id, &current.user).await? {
+        return Err(insufficient(StatusCode::UNAUTHORIZED, "AAL2 session is required to update email or password when MFA is enabled."));
+    }
+    drop(conn);
     let verified = user.encrypted_password.clone();
     let encrypted_password = change_password(&app, &user, changes.password, changes.current_password).await?;
     let change = Change {
@@ -91,6 +98,11 @@ struct Changes {
 }
 
 impl Changes {
+    /// Whether the user would sign in by something else than before.
+    fn signs_in_otherwise(&self, user: &UserRow) -> bool {
+        self.password.is_some() || self.email.as_ref().is_some_and(|email| user.email.as_deref() != Some(email.as_str()))
+    }
+
     fn check(tenant: &Tenant, asked: UserChanges) -> Result<Self, AuthError> {
         if asked.app_metadata.is_some() {
             return Err(AuthError::forbidden(AuthCode::NotAdmin, "Updating app_metadata requires admin privileges"));
@@ -162,8 +174,7 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, signed_in: &SignedIn, 
     user.updated_at = now;
     sql::update_user(tx, tenant, &user).await?;
     audit::note(tx, tenant, now, &modified).await?;
-    let identities = sql::identities_of(tx, tenant, user.id).await?;
-    Ok(Outcome::Changed(Box::new(User::new(user, identities))))
+    Ok(Outcome::Changed(Box::new(shown_user(tx, tenant, user).await?)))
 }
 
 /// Gives a user another address, and its identity with it. The row itself is still to be written.

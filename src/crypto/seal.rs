@@ -2,7 +2,10 @@
 
 use std::{fs, io::Write as _, path::Path};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
+};
 
 use super::token::{base64url, from_base64url, hex, random};
 use crate::error::{Error, Result};
@@ -10,6 +13,7 @@ use crate::error::{Error, Result};
 /// The key that seals every secret at rest (AES-256-GCM). It is a file of its own, never in the database.
 pub struct MasterKey {
     key: LessSafeKey,
+    mac: hmac::Key,
 }
 
 impl std::fmt::Debug for MasterKey {
@@ -48,7 +52,18 @@ impl MasterKey {
     /// A key from its 32 bytes.
     pub fn new(bytes: &[u8; 32]) -> Self {
         let key = UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes");
-        Self { key: LessSafeKey::new(key) }
+        // A key of its own: one that seals should do nothing else.
+        let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, bytes), b"basalt mac");
+        Self { key: LessSafeKey::new(key), mac: hmac::Key::new(hmac::HMAC_SHA256, mac.as_ref()) }
+    }
+
+    /// The keyed hash of a secret of one place, for secrets so short that a plain hash could be undone by trying them all.
+    pub fn mac(&self, place: &str, secret: &[u8]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.mac);
+        context.update(&u64::try_from(place.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(place.as_bytes());
+        context.update(secret);
+        context.sign().as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
     }
 
     /// Seals a secret for one place. `place` names it (`signing_keys/7/kid`): what is sealed for one place does not open at another.

@@ -3,6 +3,7 @@
 //! A group is a struct with `Default`, `check` (refuses what is out of range, by the setting's name) and, if it has secrets, a line in
 //! [`TenantSettings::secrets`]. A secret that has no line there can't be stored: the first try says so.
 
+mod mfa;
 mod redirects;
 mod secret;
 
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use self::{
+    mfa::MfaSettings,
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
 };
@@ -32,6 +34,8 @@ pub struct TenantSettings {
     pub sessions: SessionSettings,
     /// Where a user may be sent back to.
     pub redirects: RedirectSettings,
+    /// Second factors and passkeys.
+    pub mfa: MfaSettings,
     /// Who may see which files.
     pub storage: StorageSettings,
 }
@@ -72,6 +76,9 @@ impl PasswordRules {
     }
 }
 
+/// Seconds of ten years.
+const LONGEST_SESSION: u32 = 315_360_000;
+
 /// How long sessions and tokens are good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -80,18 +87,47 @@ pub struct SessionSettings {
     pub access_token_seconds: u32,
     /// Seconds within which a refresh token may be used again and gives the same answer, 0 to 3,600.
     pub refresh_reuse_seconds: u32,
+    /// Seconds after which a session ends, however much it is used; 0 for never.
+    pub timebox_seconds: u32,
+    /// Seconds without a refresh after which a session ends; 0 for never. More than an access token lives.
+    pub inactivity_seconds: u32,
+    /// Seconds after which a session ends whose user has a second factor and did not use it; 0 for never.
+    pub low_aal_seconds: u32,
+    /// Whether a sign-in ends the sessions that the user had before.
+    pub single_per_user: bool,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { access_token_seconds: 3600, refresh_reuse_seconds: 10 }
+        Self {
+            access_token_seconds: 3600,
+            refresh_reuse_seconds: 10,
+            timebox_seconds: 0,
+            inactivity_seconds: 0,
+            low_aal_seconds: 0,
+            single_per_user: false,
+        }
     }
 }
 
 impl SessionSettings {
     fn check(&self) -> Result<()> {
         in_range("sessions.access_token_seconds", self.access_token_seconds, 60, 86_400)?;
-        in_range("sessions.refresh_reuse_seconds", self.refresh_reuse_seconds, 0, 3_600)
+        in_range("sessions.refresh_reuse_seconds", self.refresh_reuse_seconds, 0, 3_600)?;
+        for (name, seconds) in [
+            ("sessions.timebox_seconds", self.timebox_seconds),
+            ("sessions.inactivity_seconds", self.inactivity_seconds),
+            ("sessions.low_aal_seconds", self.low_aal_seconds),
+        ] {
+            in_range(name, seconds, 0, LONGEST_SESSION)?;
+        }
+        // A session is seen to be used when it is refreshed, and nobody refreshes a token that is still good.
+        if self.inactivity_seconds != 0 && self.inactivity_seconds <= self.access_token_seconds {
+            let why =
+                format!("{} should be more than sessions.access_token_seconds, which is {}", self.inactivity_seconds, self.access_token_seconds);
+            return Err(Error::invalid("sessions.inactivity_seconds", why));
+        }
+        Ok(())
     }
 }
 
@@ -114,7 +150,8 @@ impl TenantSettings {
     pub fn check(&self) -> Result<()> {
         self.password.check()?;
         self.sessions.check()?;
-        self.redirects.check()
+        self.redirects.check()?;
+        self.mfa.check()
     }
 
     /// Every secret there is, wherever it stands.

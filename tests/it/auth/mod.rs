@@ -3,8 +3,11 @@
 mod admin;
 mod audit;
 mod errors;
+mod factors;
 mod general;
+mod passkeys;
 mod refresh;
+mod sessions;
 mod sign_in;
 mod sign_out;
 mod sign_up;

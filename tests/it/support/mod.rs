@@ -69,6 +69,13 @@ impl TestApp {
         Self { app, front, default, other, operator_key: first.operator_key.reveal().to_owned(), _directory: directory }
     }
 
+    /// A caller with the publishable key, of a second process on the same database, which knows nothing of what the first one remembers.
+    pub(crate) async fn restarted(&self) -> Client {
+        let app = App::open(self.app.config.clone(), self.app.clock.clone()).await.unwrap();
+        let front = Front::new(router(app.clone()), &app.config.http, CancellationToken::new());
+        Client::new(front).key(&self.default.publishable_key)
+    }
+
     /// A caller with no key at all.
     pub(crate) fn nobody(&self) -> Client {
         Client::new(self.front.clone())
