@@ -15,13 +15,16 @@ use super::{
     ban::Ban,
     caller::{UserReader, UserWriter},
     create_user::{NewPassword, NewUser, checked_role, create_user as make_user},
+    contact::{confirm_email, confirm_phone, set_email, set_phone},
     email::Email,
-    error::{AuthCode, AuthError, AuthFailures},
+    error::{AuthError, AuthFailures},
     model::{Metadata, User, UserRow, merge, object},
+    notice::{self, Notice},
+    one_time_token::revoke_all,
+    phone::Phone,
     request::{JsonBody, check_app_metadata, check_user_metadata, path_id},
     session::shown_user,
     sql::{self, UserPage},
-    user::set_email,
 };
 use crate::{
     app::App,
@@ -29,7 +32,8 @@ use crate::{
     crypto::Passwords,
     db::{Json as DbJson, Timestamp, Tx},
     error::{ConstraintKind, Error, Result as DbResult},
-    tenants::TenantId,
+    jobs::{self, NewJob},
+    tenants::{Tenant, TenantId},
 };
 
 /// What an admin says of a user; what is left out stays, or is as usual.
@@ -39,7 +43,7 @@ pub(super) struct AdminUser {
     id: Option<Uuid>,
     /// The mail address. It counts at once, without a mail.
     email: Option<String>,
-    /// A phone number; phone numbers are not kept.
+    /// The phone number. It counts at once, without a message.
     phone: Option<String>,
     /// The password. All sessions of the user end.
     password: Option<String>,
@@ -47,6 +51,8 @@ pub(super) struct AdminUser {
     password_hash: Option<String>,
     /// Whether the address counts as confirmed.
     email_confirm: Option<bool>,
+    /// Whether the phone number counts as confirmed.
+    phone_confirm: Option<bool>,
     /// Merged into what the user notes; `null` takes a key away.
     #[schema(value_type = Option<HashMap<String, serde_json::Value>>)]
     user_metadata: Option<Metadata>,
@@ -68,11 +74,9 @@ pub(super) async fn create_user(
     UserWriter(tenant): UserWriter,
     JsonBody(asked): JsonBody<AdminUser>,
 ) -> Result<Json<User>, AuthError> {
-    refuse_phone(&asked)?;
     if asked.id.is_some_and(|id| id.is_nil() || id.is_max()) {
         return Err(AuthError::validation("the id of a user can be neither the nil nor the max UUID"));
     }
-    let email = given(asked.email).ok_or_else(|| AuthError::validation("Cannot create a user without either an email or phone"))?;
     let password = match (given(asked.password), given(asked.password_hash)) {
         (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
         (Some(password), None) => NewPassword::Plain(password),
@@ -82,9 +86,11 @@ pub(super) async fn create_user(
     let ban = given(asked.ban_duration).map(|duration| Ban::read(&duration, app.clock.now())).transpose()?;
     let new = NewUser {
         id: asked.id,
-        email,
+        email: asked.email.unwrap_or_default(),
+        phone: asked.phone.unwrap_or_default(),
         password,
         email_confirm: asked.email_confirm.unwrap_or_default(),
+        phone_confirm: asked.phone_confirm.unwrap_or_default(),
         user_metadata: asked.user_metadata.unwrap_or_default(),
         app_metadata: asked.app_metadata.unwrap_or_default(),
         role: given(asked.role),
@@ -185,8 +191,9 @@ pub(super) async fn update_user_by_id(
     let id = user_id(&id)?;
     let now = app.clock.now();
     // No work for a user who is not there.
-    sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
-    let change = Change::check(&app.passwords, asked, now).await?;
+    let known = sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
+    let mut change = Change::check(&app.passwords, asked, now).await?;
+    change.notices = change.notices(&app, &tenant, &known)?;
     let tenant = tenant.id;
     let modified = Event::new(Action::UserModified).about(id).with("changed", json!(change.names()));
     let outcome = app
@@ -199,8 +206,9 @@ pub(super) async fn update_user_by_id(
             Ok(user)
         })
         .await;
+    app.jobs.wake();
     match outcome {
-        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::email_exists()),
+        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::taken(&constraint)),
         Err(error) => Err(error.into()),
         Ok(user) => user.map(Json).ok_or_else(AuthError::user_not_found),
     }
@@ -240,13 +248,6 @@ pub(super) async fn delete_user_by_id(
 
 fn given(field: Option<String>) -> Option<String> {
     field.filter(|text| !text.is_empty())
-}
-
-fn refuse_phone(asked: &AdminUser) -> Result<(), AuthError> {
-    match asked.phone.as_deref() {
-        None | Some("") => Ok(()),
-        Some(_) => Err(AuthError::bad_request(AuthCode::PhoneProviderDisabled, "Phone numbers are not kept here")),
-    }
 }
 
 fn checked_hash(hash: &str) -> Result<String, AuthError> {
@@ -297,16 +298,19 @@ fn links(path: &str, query: &str, page: i64, per_page: i64, total: i64) -> Strin
 struct Change {
     email: Option<Email>,
     email_confirm: Option<bool>,
+    phone: Option<Phone>,
+    phone_confirm: Option<bool>,
     encrypted_password: Option<String>,
     user_metadata: Metadata,
     app_metadata: Metadata,
     role: Option<String>,
     ban: Option<Ban>,
+    /// What the user is told.
+    notices: Vec<NewJob>,
 }
 
 impl Change {
     async fn check(passwords: &Passwords, asked: AdminUser, now: Timestamp) -> Result<Self, AuthError> {
-        refuse_phone(&asked)?;
         let encrypted_password = match (given(asked.password), given(asked.password_hash)) {
             (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
             (Some(password), None) => Some(passwords.hash(&password).await?),
@@ -320,21 +324,44 @@ impl Change {
         Ok(Self {
             email: given(asked.email).map(|email| email.parse()).transpose()?,
             email_confirm: asked.email_confirm,
+            phone: given(asked.phone).map(|phone| phone.parse()).transpose()?,
+            phone_confirm: asked.phone_confirm,
             encrypted_password,
             user_metadata,
             app_metadata,
             role: given(asked.role).map(checked_role).transpose()?,
             ban: given(asked.ban_duration).map(|duration| Ban::read(&duration, now)).transpose()?,
+            notices: Vec::new(),
         })
     }
 }
 
 impl Change {
+    /// What the user is told of it.
+    fn notices(&self, app: &App, tenant: &Tenant, user: &UserRow) -> DbResult<Vec<NewJob>> {
+        let mut notices = Vec::new();
+        if self.encrypted_password.is_some() && user.encrypted_password.is_some() {
+            notices.push(Notice::PasswordChanged);
+        }
+        if let (Some(old), Some(new)) = (&user.email, self.email.as_ref().map(Email::as_str))
+            && old != new
+        {
+            notices.push(Notice::EmailChanged { old: old.clone(), new: new.to_owned() });
+        }
+        if let Some(new) = self.phone.as_ref().map(Phone::as_str).filter(|new| user.phone.as_deref() != Some(*new)) {
+            notices.push(Notice::PhoneChanged { new: new.to_owned() });
+        }
+        let jobs = notices.into_iter().map(|notice| notice::prepare(app, tenant, user, notice));
+        Ok(jobs.collect::<DbResult<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
     /// What is to be written, by name: for the audit log, which is told what was changed and not to what.
     fn names(&self) -> Vec<&'static str> {
         let named = [
             ("email", self.email.is_some()),
             ("email_confirm", self.email_confirm.is_some()),
+            ("phone", self.phone.is_some()),
+            ("phone_confirm", self.phone_confirm.is_some()),
             ("password", self.encrypted_password.is_some()),
             ("user_metadata", !self.user_metadata.is_empty()),
             ("app_metadata", !self.app_metadata.is_empty()),
@@ -350,13 +377,26 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Chan
     if let Some(hash) = change.encrypted_password {
         user.encrypted_password = Some(hash);
         sql::delete_sessions_of(tx, tenant, id).await?;
+        revoke_all(tx, tenant, &mut user).await?;
     }
     if let Some(email) = change.email.filter(|email| user.email.as_deref() != Some(email.as_str())) {
         set_email(tx, tenant, now, &mut user, &email, change.email_confirm.unwrap_or(true)).await?;
+        revoke_all(tx, tenant, &mut user).await?;
+        user.is_anonymous = false;
     }
-    if change.email_confirm == Some(true) && user.email_confirmed_at.is_none() {
-        user.email_confirmed_at = Some(now);
-        merge(&mut user.user_metadata, [("email_verified".to_owned(), json!(true))].into_iter().collect());
+    if change.email_confirm == Some(true) && user.email.is_some() && user.email_confirmed_at.is_none() {
+        confirm_email(tx, tenant, now, &mut user).await?;
+    }
+    if let Some(phone) = change.phone.filter(|phone| user.phone.as_deref() != Some(phone.as_str())) {
+        set_phone(tx, tenant, now, &mut user, phone.as_str(), change.phone_confirm.unwrap_or(true)).await?;
+        revoke_all(tx, tenant, &mut user).await?;
+        user.is_anonymous = false;
+    }
+    if change.phone_confirm == Some(true) && user.phone.is_some() && user.phone_confirmed_at.is_none() {
+        confirm_phone(tx, tenant, now, &mut user).await?;
+    }
+    for notice in &change.notices {
+        jobs::enqueue(tx, now, notice).await?;
     }
     merge(&mut user.user_metadata, change.user_metadata);
     merge(&mut user.app_metadata, change.app_metadata);
@@ -377,15 +417,17 @@ fn check_merged(user: &UserRow) -> DbResult<()> {
 
 /// Leaves the row and its id, and nothing in it of the person.
 async fn delete_softly(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid) -> DbResult<bool> {
-    let Some(user) = sql::lock_user(tx, tenant, id).await? else { return Ok(false) };
+    let Some(mut user) = sql::lock_user(tx, tenant, id).await? else { return Ok(false) };
     if user.deleted_at.is_some() {
         return Ok(true);
     }
+    revoke_all(tx, tenant, &mut user).await?;
     let nobody = DbJson(json!({}));
     let trace = UserRow {
         email: None,
         phone: None,
         new_email: None,
+        new_phone: None,
         encrypted_password: None,
         app_metadata: nobody.clone(),
         user_metadata: nobody,
@@ -398,5 +440,6 @@ async fn delete_softly(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid) -> D
     sql::delete_factors_of(tx, tenant, id).await?;
     sql::delete_passkeys_of(tx, tenant, id).await?;
     sql::delete_sessions_of(tx, tenant, id).await?;
+    sql::messages::forget_devices_of(tx, tenant, id).await?;
     Ok(true)
 }

@@ -70,12 +70,13 @@ providers! {
     responses((status = 200, body = AuthSettings, description = "What is offered"), AuthFailures), security(("apikey" = [])))]
 pub(super) async fn get_auth_settings(visitor: Visitor) -> Json<AuthSettings> {
     let settings = &visitor.tenant.settings;
+    let sign_up = &settings.sign_up;
     Json(AuthSettings {
-        external: Providers { email: true, ..Providers::default() },
-        disable_signup: !settings.sign_up.enabled,
-        mailer_autoconfirm: settings.sign_up.email_autoconfirm,
-        phone_autoconfirm: false,
-        sms_provider: String::new(),
+        external: Providers { email: sign_up.email, phone: sign_up.phone, anonymous_users: sign_up.anonymous, ..Providers::default() },
+        disable_signup: !sign_up.enabled,
+        mailer_autoconfirm: sign_up.email_autoconfirm,
+        phone_autoconfirm: settings.sms.autoconfirm,
+        sms_provider: settings.sms.provider.as_str().to_owned(),
         saml_enabled: false,
         saml_private_key_next_configured: false,
         passkeys_enabled: settings.mfa.passkeys_enabled,

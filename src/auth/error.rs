@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::{
-    error::{ConstraintKind, Error},
+    error::{Constraint, ConstraintKind, Error},
     http::{body::BodyError, report, request_id, wants_text_codes},
 };
 
@@ -43,6 +43,28 @@ codes! {
     InvalidCredentials "invalid_credentials",
     /// The mail address is still to be confirmed.
     EmailNotConfirmed "email_not_confirmed",
+    /// The phone number is still to be confirmed.
+    PhoneNotConfirmed "phone_not_confirmed",
+    /// The code or link is unknown, used or over.
+    OtpExpired "otp_expired",
+    /// Nobody has the address, and no account was to be made.
+    OtpDisabled "otp_disabled",
+    /// There is no sign-in by mail address here.
+    EmailProviderDisabled "email_provider_disabled",
+    /// A code has to come along (`GET /reauthenticate`).
+    ReauthenticationNeeded "reauthentication_needed",
+    /// The code that came along is wrong or over.
+    ReauthenticationNotValid "reauthentication_not_valid",
+    /// The current password has to come along.
+    CurrentPasswordRequired "current_password_required",
+    /// Another account has this phone number.
+    PhoneExists "phone_exists",
+    /// Nobody could be asked to send the message.
+    SmsSendFailed "sms_send_failed",
+    /// Too many mails in too short a time.
+    OverEmailSendRateLimit "over_email_send_rate_limit",
+    /// Too many messages in too short a time.
+    OverSmsSendRateLimit "over_sms_send_rate_limit",
     /// The refresh token belongs to no session, or not any more.
     RefreshTokenNotFound "refresh_token_not_found",
     /// A refresh token older than the one before was shown: its session has been ended.
@@ -221,12 +243,14 @@ pub struct AuthError {
     code: AuthCode,
     message: Cow<'static, str>,
     weak_password: Option<WeakPassword>,
+    /// In how many seconds it may be asked again.
+    retry_after: Option<i64>,
 }
 
 impl AuthError {
     /// An error of this status.
     pub(super) fn new(status: StatusCode, code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), weak_password: None }
+        Self { status, code, message: message.into(), weak_password: None, retry_after: None }
     }
 
     pub(super) fn bad_request(code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
@@ -249,6 +273,39 @@ impl AuthError {
     pub(super) fn weak_password(message: String) -> Self {
         let weak_password = Some(WeakPassword { message: None, reasons: vec![WeakPasswordReason::Length] });
         Self { weak_password, ..Self::unprocessable(AuthCode::WeakPassword, message) }
+    }
+
+    /// It may be asked for again in so many seconds.
+    pub(super) fn too_many(code: AuthCode, message: String, seconds: i64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
+    }
+
+    /// The code is unknown, used or over.
+    pub(super) fn otp_expired() -> Self {
+        Self::forbidden(AuthCode::OtpExpired, "Token has expired or is invalid")
+    }
+
+    /// The same error where a link was shown, not a code.
+    pub(super) fn of_link(self) -> Self {
+        if self.code == AuthCode::OtpExpired { Self { message: "Email link is invalid or has expired".into(), ..self } } else { self }
+    }
+
+    pub(super) fn user_already_exists() -> Self {
+        Self::unprocessable(AuthCode::UserAlreadyExists, "User already registered")
+    }
+
+    pub(super) fn signup_disabled() -> Self {
+        Self::unprocessable(AuthCode::SignupDisabled, "Signups not allowed for this instance")
+    }
+
+    /// Another account has the address or the number, whichever of them the database complains of.
+    pub(super) fn taken(constraint: &Constraint) -> Self {
+        let names = constraint.columns.iter().chain(&constraint.name);
+        if names.into_iter().any(|name| name.contains("phone")) { Self::phone_exists() } else { Self::email_exists() }
+    }
+
+    pub(super) fn phone_exists() -> Self {
+        Self::unprocessable(AuthCode::PhoneExists, "A user with this phone number has already been registered")
     }
 
     pub(super) fn invalid_credentials() -> Self {
@@ -352,8 +409,9 @@ impl IntoResponse for AuthError {
         if dated {
             headers.insert(API_VERSION, HeaderValue::from_static("2024-01-01"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let retry_after = self.retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(1));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -5,36 +5,53 @@
 //! user changes is felt at the next request, for nothing that can change is believed from a token.
 //!
 //! Start with `caller.rs`, then the flows in the order a user meets them: `sign_up.rs`, `sign_in.rs`, `refresh.rs`, `user.rs`,
-//! `sign_out.rs`; what an admin does is in `admin.rs`. Second factors are in `factors/`, and what is signed in with instead of a password
-//! in files of its own.
+//! `sign_out.rs`; what an admin does is in `admin.rs`. What a mail or message carries is in `one_time_token.rs`: who has an address asks for it
+//! (`ask.rs`), and shows it (`verify.rs`). Second factors are in `factors/`, and what is signed in with instead of a password in files of
+//! its own.
 
 mod admin;
 mod api;
+mod ask;
 mod audit;
 mod ban;
 mod caller;
 mod caller_error;
+mod contact;
 mod create_user;
 mod email;
 mod error;
 mod factors;
-#[expect(dead_code, reason = "the flows by mail and by providers begin with it")]
+#[expect(dead_code, reason = "the flows by providers use the rest of it")]
 mod flow_state;
+mod generate_link;
+mod invite;
+mod link;
+mod mails;
+mod message;
 mod model;
+mod notice;
+mod one_time_token;
+mod otp;
 mod passkeys;
-#[expect(dead_code, reason = "the flows by mail and by providers end with it")]
+mod phone;
+mod reauthenticate;
+mod recover;
 mod redirect;
 mod refresh;
 mod refresh_token;
 mod request;
+mod resend;
 mod session;
 mod session_end;
 mod sessions;
 mod sign_in;
 mod sign_out;
 mod sign_up;
+mod sms;
 mod sql;
+mod sweep;
 mod user;
+mod verify;
 mod webauthn;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -48,8 +65,9 @@ pub use self::{
     model::{Identity, Metadata, Session, User},
     request::check_password,
     sql::delete_rows_of,
+    sweep::{SWEEP_EVERY, keep_swept},
 };
-use crate::app::App;
+use crate::{app::App, jobs::Registry};
 
 /// The routes of this room.
 pub fn router() -> OpenApiRouter<App> {
@@ -59,6 +77,15 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(api::get_key_set))
         .routes(routes!(sign_up::sign_up_user))
         .routes(routes!(sign_in::create_token))
+        .routes(routes!(otp::request_otp))
+        .routes(routes!(otp::request_magic_link))
+        .routes(routes!(recover::request_recovery))
+        .routes(routes!(resend::resend))
+        .routes(routes!(verify::follow_link, verify::verify_token))
+        .routes(routes!(verify::confirm_link))
+        .routes(routes!(reauthenticate::reauthenticate))
+        .routes(routes!(invite::invite_user))
+        .routes(routes!(generate_link::generate_link))
         .routes(routes!(user::get_user, user::update_user))
         .routes(routes!(sign_out::delete_sessions))
         .routes(routes!(admin::list_users, admin::create_user))
@@ -67,4 +94,9 @@ pub fn router() -> OpenApiRouter<App> {
         .merge(factors::router())
         .merge(passkeys::router())
         .merge(sessions::router())
+}
+
+/// The kinds of jobs of this room.
+pub fn jobs(registry: Registry) -> Registry {
+    registry.job::<ask::Ask>().job::<message::AuthMail>().job::<sms::Sms>()
 }

@@ -23,6 +23,9 @@ pub(super) const AUTHENTICATED: &str = "authenticated";
 /// The identity of who signs in by mail address.
 pub(super) const EMAIL_PROVIDER: &str = "email";
 
+/// The identity of who signs in by phone number.
+pub(super) const PHONE_PROVIDER: &str = "phone";
+
 row_type! {
     /// A user as it is stored.
     #[derive(Clone, Debug)]
@@ -40,6 +43,11 @@ row_type! {
         pub(super) recovery_sent_at: Option<Timestamp>,
         pub(super) new_email: Option<String>,
         pub(super) email_change_sent_at: Option<Timestamp>,
+        /// Which half of a change of address was agreed to: `current` or `new`.
+        pub(super) email_change_agreed: Option<String>,
+        pub(super) new_phone: Option<String>,
+        pub(super) phone_change_sent_at: Option<Timestamp>,
+        pub(super) reauthentication_sent_at: Option<Timestamp>,
         pub(super) last_sign_in_at: Option<Timestamp>,
         pub(super) app_metadata: Json,
         pub(super) user_metadata: Json,
@@ -137,6 +145,17 @@ pub struct User {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub email_change_sent_at: Option<Timestamp>,
+    /// The phone number that is still to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_phone: Option<String>,
+    /// When the last message went out that asks to confirm another number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub phone_change_sent_at: Option<Timestamp>,
+    /// When the last code went out that shows once more who it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub reauthentication_sent_at: Option<Timestamp>,
     /// When the user signed in last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -249,6 +268,9 @@ impl User {
             recovery_sent_at: row.recovery_sent_at,
             new_email: row.new_email,
             email_change_sent_at: row.email_change_sent_at,
+            new_phone: row.new_phone,
+            phone_change_sent_at: row.phone_change_sent_at,
+            reauthentication_sent_at: row.reauthentication_sent_at,
             last_sign_in_at: row.last_sign_in_at,
             app_metadata: object(row.app_metadata),
             user_metadata: object(row.user_metadata),
@@ -301,6 +323,37 @@ impl IdentityRow {
             updated_at: now,
         }
     }
+}
+
+impl IdentityRow {
+    /// What a user with a phone number signs in with.
+    pub(super) fn of_phone(user: Uuid, phone: &str, is_confirmed: bool, signup: Metadata, now: Timestamp) -> Self {
+        let mut identity_data = signup;
+        identity_data.extend(phone_claims(user, phone, is_confirmed));
+        Self {
+            id: Uuid::new_v4(),
+            user_id: user,
+            provider: PHONE_PROVIDER.to_owned(),
+            provider_id: user.to_string(),
+            identity_data: Json(Value::Object(identity_data)),
+            email: None,
+            last_sign_in_at: Some(now),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// What an identity by phone number says of itself.
+pub(super) fn phone_claims(user: Uuid, phone: &str, is_confirmed: bool) -> Metadata {
+    [
+        ("sub".to_owned(), json!(user)),
+        ("phone".to_owned(), json!(phone)),
+        ("email_verified".to_owned(), json!(false)),
+        ("phone_verified".to_owned(), json!(is_confirmed)),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// What an identity by mail address says of itself, which a user who signs up has as its metadata, too.

@@ -18,7 +18,7 @@ use super::{
 use crate::{app::App, http::body::read_json, tenants::Tenant};
 
 /// Bytes of a body at most.
-const BODY_LIMIT: usize = 1024 * 1024;
+pub(super) const BODY_LIMIT: usize = 1024 * 1024;
 /// Characters of a password at most.
 const LONGEST_PASSWORD: usize = 128;
 /// Bytes of metadata at most. All of it travels in every access token, and that in a header.

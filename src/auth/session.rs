@@ -1,5 +1,7 @@
 //! Sessions: how one begins, and the tokens it is shown by.
 
+use std::net::IpAddr;
+
 use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use super::{
     error::AuthError,
     factors::FactorRow,
     model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow, object},
+    notice::{self, Notice},
     refresh_token::RefreshToken,
     session_end::expiry,
     sql,
@@ -17,10 +20,11 @@ use super::{
 use crate::{
     app::App,
     audit::{self, Action, Event, Origin},
-    crypto::random,
+    crypto::{random, sha256},
     db::{Conn, Json, Timestamp, Tx},
     error::Result,
     http::PeerAddress,
+    jobs,
     tenants::{Tenant, TenantId, TokenKind},
 };
 
@@ -74,18 +78,20 @@ pub(super) struct Opened {
     pub(super) user: UserRow,
     pub(super) identities: Vec<IdentityRow>,
     pub(super) factors: Vec<FactorRow>,
+    /// What is known of where it signed in from, if that is somewhere new.
+    pub(super) new_device: Option<String>,
 }
 
 /// A user with all that is shown of it.
 pub(super) async fn opened(conn: &Conn, tenant: TenantId, user: UserRow) -> Result<Opened> {
     let identities = sql::identities_of(conn, tenant, user.id).await?;
     let factors = sql::factors_of(conn, tenant, user.id).await?;
-    Ok(Opened { user, identities, factors })
+    Ok(Opened { user, identities, factors, new_device: None })
 }
 
 /// A user as it is shown, with all that is its own.
 pub(super) async fn shown_user(conn: &Conn, tenant: TenantId, user: UserRow) -> Result<User> {
-    let Opened { user, identities, factors } = opened(conn, tenant, user).await?;
+    let Opened { user, identities, factors, .. } = opened(conn, tenant, user).await?;
     Ok(User::new(user, identities).with_factors(factors))
 }
 
@@ -132,8 +138,10 @@ pub(super) async fn store(tx: &Tx, tenant: TenantId, now: Timestamp, session: &S
     sql::note_sign_in(tx, tenant, now, user.id).await?;
     sql::insert_session(tx, tenant, session, client).await?;
     audit::note(tx, tenant, now, &login(session, client)).await?;
+    let is_new = sql::messages::note_device(tx, tenant, now, user.id, &client.fingerprint()).await?;
+    let new_device = is_new.then(|| client.described());
     let user = UserRow { last_sign_in_at: Some(now), updated_at: now, ..user };
-    opened(tx, tenant, user).await.map(Some)
+    Ok(Some(Opened { new_device, ..opened(tx, tenant, user).await? }))
 }
 
 /// What the audit log says of a new session.
@@ -145,9 +153,11 @@ fn login(session: &SessionRow, client: &Client) -> Event {
 }
 
 /// The tokens of a session, with its user. Not to be called inside a transaction: what goes into a token may be asked of others.
-#[expect(clippy::unused_async, reason = "a tenant's hook may have its say on what a token says")]
 pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, opened: Opened) -> Result<Session, AuthError> {
-    let Opened { user, identities, factors } = opened;
+    let Opened { user, identities, factors, new_device } = opened;
+    if let Some(device) = new_device {
+        tell_of_device(app, tenant, now, &user, device).await?;
+    }
     let key = refresh_key(app, tenant, session)?;
     let expires_at = expiry(&tenant.settings.sessions, now, session, factors.iter().any(FactorRow::is_verified));
     let expires_in = expires_at - now.seconds();
@@ -178,6 +188,35 @@ pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: 
         provider_refresh_token: None,
         weak_password: None,
     })
+}
+
+/// Tells a user of a sign-in from somewhere new. After the transaction: it is known only there that it is new.
+async fn tell_of_device(app: &App, tenant: &Tenant, now: Timestamp, user: &UserRow, device: String) -> Result<()> {
+    if let Some(job) = notice::prepare(app, tenant, user, Notice::NewDevice { device })? {
+        app.db.write(move |tx| async move { jobs::enqueue(&tx, now, &job).await }).await?;
+        app.jobs.wake();
+    }
+    Ok(())
+}
+
+impl Client {
+    /// By what a browser in a network is known again: without versions, which change every few weeks, and without the end of the address.
+    fn fingerprint(&self) -> [u8; 32] {
+        let browser: String = self.user_agent.iter().flat_map(|text| text.chars()).filter(|c| !c.is_ascii_digit() && *c != '.').collect();
+        let network = match self.ip.as_deref().and_then(|ip| ip.parse().ok()) {
+            Some(IpAddr::V4(address)) => address.octets()[..2].to_vec(),
+            Some(IpAddr::V6(address)) => address.octets()[..4].to_vec(),
+            None => Vec::new(),
+        };
+        sha256(&[browser.as_bytes(), b"\0", &network].concat())
+    }
+
+    /// As its user may know it.
+    fn described(&self) -> String {
+        let browser = self.user_agent.as_deref().unwrap_or("?");
+        let browser: String = browser.chars().filter(|c| !c.is_control()).take(160).collect();
+        self.ip.as_ref().map_or_else(|| browser.clone(), |ip| format!("{browser} ({ip})"))
+    }
 }
 
 /// The key that a session's refresh tokens are made with. In the database it is sealed: whoever reads the database can't make a token.

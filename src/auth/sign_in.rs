@@ -14,6 +14,7 @@ use super::{
     error::{AuthCode, AuthError, AuthFailures},
     flow_state,
     model::{Session, UserRow},
+    phone::Phone,
     refresh,
     request::{JsonBody, weakness},
     session::{self, Client, Proof},
@@ -36,13 +37,13 @@ pub(super) struct Grant {
     grant_type: Option<String>,
 }
 
-/// What each grant asks for: `email` and `password`, `refresh_token`, or `auth_code` and `code_verifier`.
+/// What each grant asks for: `email` or `phone` and `password`, `refresh_token`, or `auth_code` and `code_verifier`.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct TokenRequest {
     /// The mail address, for `password`.
     #[schema(example = "ada@example.com")]
     email: Option<String>,
-    /// A phone number; sign-in by phone is not offered.
+    /// The phone number, for `password`.
     phone: Option<String>,
     /// The password, for `password`.
     #[schema(example = "correct horse battery")]
@@ -84,17 +85,20 @@ pub(super) async fn create_token(
 }
 
 async fn sign_in(app: &App, tenant: &Tenant, asked: TokenRequest, client: Client) -> Result<Session, AuthError> {
-    let email = match (asked.email.filter(|text| !text.is_empty()), asked.phone.filter(|text| !text.is_empty())) {
+    let settings = &tenant.settings.sign_up;
+    let name = match (asked.email.filter(|text| !text.is_empty()), asked.phone.filter(|text| !text.is_empty())) {
         (Some(_), Some(_)) => return Err(AuthError::validation("Only an email address or phone number should be provided on login")),
-        (None, Some(_)) => return Err(AuthError::unprocessable(AuthCode::PhoneProviderDisabled, "Phone logins are disabled")),
+        (None, Some(_)) if !settings.phone => return Err(AuthError::unprocessable(AuthCode::PhoneProviderDisabled, "Phone logins are disabled")),
+        (Some(_), None) if !settings.email => return Err(AuthError::unprocessable(AuthCode::EmailProviderDisabled, "Email logins are disabled")),
         (None, None) => return Err(AuthError::validation("missing email or phone")),
-        (Some(email), None) => email,
+        (Some(email), None) => Name::Email(email),
+        (None, Some(phone)) => Name::Phone(phone),
     };
     let password = asked.password.unwrap_or_default();
-    let (user, verified) = verify(app, tenant, &email, &password).await?;
-    if tenant_asks_to_confirm(&user) {
-        note_refusal(app, tenant, Some(user.id), AuthCode::EmailNotConfirmed).await;
-        return Err(AuthError::bad_request(AuthCode::EmailNotConfirmed, "Email not confirmed"));
+    let (user, verified) = verify(app, tenant, &name, &password).await?;
+    if let Some(refusal) = name.unconfirmed(&user) {
+        note_refusal(app, tenant, Some(user.id), refusal.code()).await;
+        return Err(refusal);
     }
     let rehashed = if verified.needs_rehash { Some(app.passwords.hash(&password).await?) } else { None };
     let mut session = open(app, tenant, user, rehashed, client).await?;
@@ -102,16 +106,44 @@ async fn sign_in(app: &App, tenant: &Tenant, asked: TokenRequest, client: Client
     Ok(session)
 }
 
-fn tenant_asks_to_confirm(user: &UserRow) -> bool {
-    user.email_confirmed_at.is_none() && user.phone_confirmed_at.is_none()
+/// By what a user signs in, as it was typed.
+enum Name {
+    Email(String),
+    Phone(String),
+}
+
+impl Name {
+    async fn find(&self, app: &App, tenant: &Tenant) -> Result<Option<UserRow>, AuthError> {
+        let conn = app.db.read().await?;
+        Ok(match self {
+            Self::Email(email) => match email.parse::<Email>() {
+                Ok(email) => sql::find_user_by_email(&conn, tenant.id, &email).await?,
+                Err(_) => None,
+            },
+            Self::Phone(phone) => match phone.parse::<Phone>() {
+                Ok(phone) => sql::find_user_by_phone(&conn, tenant.id, &phone).await?,
+                Err(_) => None,
+            },
+        })
+    }
+
+    /// Why who gave the right password is not let in yet.
+    fn unconfirmed(&self, user: &UserRow) -> Option<AuthError> {
+        match self {
+            Self::Email(_) if user.email_confirmed_at.is_none() => {
+                Some(AuthError::bad_request(AuthCode::EmailNotConfirmed, "Email not confirmed"))
+            }
+            Self::Phone(_) if user.phone_confirmed_at.is_none() => {
+                Some(AuthError::bad_request(AuthCode::PhoneNotConfirmed, "Phone not confirmed"))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The user whose password this is. Unknown address, no password and wrong password are one answer and take one time.
-async fn verify(app: &App, tenant: &Tenant, email: &str, password: &str) -> Result<(UserRow, Verified), AuthError> {
-    let user = match email.parse::<Email>() {
-        Ok(email) => sql::find_user_by_email(&app.db.read().await?, tenant.id, &email).await?,
-        Err(_) => None,
-    };
+async fn verify(app: &App, tenant: &Tenant, name: &Name, password: &str) -> Result<(UserRow, Verified), AuthError> {
+    let user = name.find(app, tenant).await?;
     let hash = user.as_ref().and_then(|user| user.encrypted_password.as_deref());
     let verified = app.passwords.verify(password, hash).await?;
     match user {

@@ -1,7 +1,7 @@
-//! A stranger becomes a user.
+//! A stranger becomes a user: by mail address, by phone number, or without telling either.
 //!
 //! Whether an address has an account is not told where addresses are to be confirmed: the answer, and the time it takes, are those of a
-//! new one. Where they count as confirmed at once it can't be hidden.
+//! new one. Where they count as confirmed at once it can't be hidden, and a tenant may choose not to.
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
@@ -10,20 +10,26 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    ask::{Ask, Asked, Frequency, Pkce, TooSoon},
     caller::Visitor,
-    create_user::user_with_email,
+    create_user::{blank_user, user_with_email, user_with_phone},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
-    model::{EMAIL_PROVIDER, IdentityRow, Metadata, Session, User, UserRow},
+    link::Languages,
+    model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, Session, User, UserRow},
+    phone::Phone,
+    redirect::AskedRedirect,
     request::{JsonBody, check_password, check_user_metadata},
     session::{self, Client, Proof},
-    sql,
+    sms, sql,
 };
 use crate::{
     app::App,
     audit::{self, Action, Event},
-    db::Json as DbJson,
-    tenants::Tenant,
+    db::{Conn, Json as DbJson, Timestamp},
+    error::Result as DbResult,
+    jobs,
+    tenants::{Tenant, TenantId},
 };
 
 /// Who wants to become a user.
@@ -32,7 +38,7 @@ pub(super) struct SignUp {
     /// The mail address.
     #[schema(example = "ada@example.com")]
     email: Option<String>,
-    /// A phone number; sign-up by phone is not offered.
+    /// The phone number, with its country.
     phone: Option<String>,
     /// The password, at least as long as the tenant asks for.
     #[schema(example = "correct horse battery")]
@@ -40,6 +46,12 @@ pub(super) struct SignUp {
     /// What the user notes of itself: its `user_metadata`.
     #[schema(value_type = Option<HashMap<String, serde_json::Value>>)]
     data: Option<Metadata>,
+    /// How a message is sent: `sms` or `whatsapp`.
+    channel: Option<String>,
+    /// The challenge of the PKCE flow, with its method.
+    code_challenge: Option<String>,
+    /// `s256` or `plain`.
+    code_challenge_method: Option<String>,
 }
 
 /// A session where addresses count as confirmed at once; else the user alone.
@@ -47,12 +59,12 @@ pub(super) struct SignUp {
 #[serde(untagged)]
 pub(super) enum SignedUp {
     /// The user is signed in.
-    Session(Session),
+    Session(Box<Session>),
     /// The user has to confirm its address first.
-    User(User),
+    User(Box<User>),
 }
 
-/// Signs up.
+/// Signs up. Without address and number the user is anonymous, where there are such users.
 #[utoipa::path(post, path = "/auth/v1/signup", tag = "auth", request_body = SignUp,
     responses((status = 200, body = SignedUp, description = "The user, signed in where no confirmation is asked for"), AuthFailures),
     security(("apikey" = [])))]
@@ -60,50 +72,128 @@ pub(super) async fn sign_up_user(
     State(app): State<App>,
     visitor: Visitor,
     client: Client,
+    redirect: AskedRedirect,
+    languages: Languages,
     JsonBody(asked): JsonBody<SignUp>,
 ) -> Result<Json<SignedUp>, AuthError> {
     let tenant = visitor.tenant;
     if !tenant.settings.sign_up.enabled {
-        return Err(AuthError::unprocessable(AuthCode::SignupDisabled, "Signups not allowed for this instance"));
+        return Err(AuthError::signup_disabled());
+    }
+    let given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
+    if !given(&asked.email) && !given(&asked.phone) {
+        let session = sign_up_anonymously(&app, &tenant, asked.data.unwrap_or_default(), client).await?;
+        return Ok(Json(SignedUp::Session(Box::new(session))));
     }
     let candidate = Candidate::check(&tenant, asked)?;
-    let signed_up = if tenant.settings.sign_up.email_autoconfirm {
-        SignedUp::Session(sign_up_at_once(&app, &tenant, candidate, client).await?)
-    } else {
-        SignedUp::User(sign_up_unconfirmed(&app, &tenant, candidate).await?)
+    let at_once = match &candidate.contact {
+        Contact::Email(_) => tenant.settings.sign_up.email_autoconfirm,
+        Contact::Phone(..) => tenant.settings.sms.autoconfirm,
     };
-    Ok(Json(signed_up))
+    if at_once {
+        return sign_up_at_once(&app, &tenant, candidate, client).await.map(|session| Json(SignedUp::Session(Box::new(session))));
+    }
+    let redirect_to = redirect.decide(&app, &tenant).to.to_string();
+    let user = sign_up_unconfirmed(&app, &tenant, candidate, redirect_to, languages.0).await?;
+    Ok(Json(SignedUp::User(Box::new(user))))
+}
+
+/// By what a stranger will be known.
+#[derive(Clone)]
+enum Contact {
+    Email(Email),
+    /// The number, and how messages get there.
+    Phone(Phone, String),
+}
+
+impl Contact {
+    async fn find(&self, conn: &Conn, tenant: TenantId) -> DbResult<Option<UserRow>> {
+        match self {
+            Self::Email(email) => sql::find_user_by_email(conn, tenant, email).await,
+            Self::Phone(phone, _) => sql::find_user_by_phone(conn, tenant, phone).await,
+        }
+    }
+
+    fn provider(&self) -> &'static str {
+        match self {
+            Self::Email(_) => EMAIL_PROVIDER,
+            Self::Phone(..) => PHONE_PROVIDER,
+        }
+    }
+
+    fn is_confirmed(&self, user: &UserRow) -> bool {
+        match self {
+            Self::Email(_) => user.email_confirmed_at.is_some(),
+            Self::Phone(..) => user.phone_confirmed_at.is_some(),
+        }
+    }
+
+    fn ask(self, challenge: Pkce, redirect_to: String, languages: String) -> Ask {
+        match self {
+            Self::Email(email) => {
+                Ask { asked: Asked::SignUp, address: email.into(), challenge, redirect_to, languages, channel: String::new() }
+            }
+            Self::Phone(phone, channel) => Ask::by_phone(Asked::SignUp, phone, channel),
+        }
+    }
 }
 
 /// A stranger whose words were checked.
 struct Candidate {
-    email: Email,
+    contact: Contact,
     password: String,
     metadata: Metadata,
+    challenge: Pkce,
 }
 
 impl Candidate {
     fn check(tenant: &Tenant, asked: SignUp) -> Result<Self, AuthError> {
         let metadata = asked.data.unwrap_or_default();
         let given = |field: Option<String>| field.filter(|text| !text.is_empty());
-        let Some(email) = given(asked.email) else {
-            return Err(match given(asked.phone) {
-                Some(_) => AuthError::bad_request(AuthCode::PhoneProviderDisabled, "Phone signups are disabled"),
-                None => AuthError::unprocessable(AuthCode::AnonymousProviderDisabled, "Anonymous sign-ins are disabled"),
-            });
-        };
+        let challenge = Pkce { code_challenge: asked.code_challenge, code_challenge_method: asked.code_challenge_method };
+        let has_challenge = challenge.read()?.is_some();
+        let (email, phone) = (given(asked.email), given(asked.phone));
+        if email.is_some() && phone.is_some() {
+            return Err(AuthError::validation("Only an email address or phone number should be provided on signup."));
+        }
+        if email.is_some() && !tenant.settings.sign_up.email {
+            return Err(AuthError::bad_request(AuthCode::EmailProviderDisabled, "Email signups are disabled"));
+        }
+        if phone.is_some() && !tenant.settings.sign_up.phone {
+            return Err(AuthError::bad_request(AuthCode::PhoneProviderDisabled, "Phone signups are disabled"));
+        }
+        if phone.is_some() && has_challenge {
+            return Err(AuthError::validation("PKCE not supported for phone signups"));
+        }
         let password = given(asked.password).ok_or_else(|| AuthError::validation("Signup requires a valid password"))?;
-        let email = email.parse()?;
+        let contact = match (email, phone) {
+            (Some(email), _) => Contact::Email(email.parse()?),
+            (None, phone) => {
+                let phone: Phone = phone.unwrap_or_default().parse()?;
+                let channel = if tenant.settings.sms.autoconfirm {
+                    String::new()
+                } else {
+                    sms::check_channel(tenant, &phone, asked.channel.as_deref())?
+                };
+                Contact::Phone(phone, channel)
+            }
+        };
         check_password(tenant, &password)?;
         check_user_metadata(&metadata)?;
-        Ok(Self { email, password, metadata })
+        Ok(Self { contact, password, metadata, challenge })
     }
 
     /// The user and what it signs in with. What it notes of itself is joined by what its identity says.
     fn rows(self, app: &App, encrypted_password: String, is_confirmed: bool) -> (UserRow, IdentityRow) {
         let (now, id) = (app.clock.now(), Uuid::new_v4());
-        let mut user = user_with_email(id, &self.email, is_confirmed, now);
-        let identity = IdentityRow::of_email(id, self.email.as_str(), is_confirmed, self.metadata, now);
+        let (mut user, identity) = match &self.contact {
+            Contact::Email(email) => {
+                (user_with_email(id, email, is_confirmed, now), IdentityRow::of_email(id, email.as_str(), is_confirmed, self.metadata, now))
+            }
+            Contact::Phone(phone, _) => {
+                (user_with_phone(id, phone, is_confirmed, now), IdentityRow::of_phone(id, phone.as_str(), is_confirmed, self.metadata, now))
+            }
+        };
         user.encrypted_password = Some(encrypted_password);
         user.user_metadata = identity.identity_data.clone();
         (user, identity)
@@ -111,57 +201,108 @@ impl Candidate {
 }
 
 async fn sign_up_at_once(app: &App, tenant: &Tenant, candidate: Candidate, client: Client) -> Result<Session, AuthError> {
-    let taken = || AuthError::unprocessable(AuthCode::UserAlreadyExists, "User already registered");
-    if sql::find_user_by_email(&app.db.read().await?, tenant.id, &candidate.email).await?.is_some() {
-        return Err(taken());
+    if candidate.contact.find(&app.db.read().await?, tenant.id).await?.is_some() {
+        return Err(AuthError::user_already_exists());
     }
     let hash = app.passwords.hash(&candidate.password).await?;
     let (user, identity) = candidate.rows(app, hash, true);
+    store_signed_in(app, tenant, user, Some(identity), "password", client).await?.ok_or_else(AuthError::user_already_exists)
+}
+
+async fn sign_up_anonymously(app: &App, tenant: &Tenant, metadata: Metadata, client: Client) -> Result<Session, AuthError> {
+    if !tenant.settings.sign_up.anonymous {
+        return Err(AuthError::unprocessable(AuthCode::AnonymousProviderDisabled, "Anonymous sign-ins are disabled"));
+    }
+    check_user_metadata(&metadata)?;
+    let user_metadata = DbJson(Value::Object(metadata));
+    let user = UserRow { is_anonymous: true, user_metadata, ..blank_user(Uuid::new_v4(), app.clock.now()) };
+    let session = store_signed_in(app, tenant, user, None, "anonymous", client).await?;
+    session.ok_or_else(|| AuthError::from(crate::error::Error::unavailable("the new user was removed at once; try again")))
+}
+
+/// Stores a new user with a session; `None` when the address was taken meanwhile.
+async fn store_signed_in(
+    app: &App,
+    tenant: &Tenant,
+    user: UserRow,
+    identity: Option<IdentityRow>,
+    method: &'static str,
+    client: Client,
+) -> Result<Option<Session>, AuthError> {
     let now = user.created_at;
-    let session = session::begin(app, tenant, now, user.id, &Proof::by("password"));
+    let session = session::begin(app, tenant, now, user.id, &Proof::by(method));
     let (id, row) = (tenant.id, session.clone());
-    let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", EMAIL_PROVIDER);
+    let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", identity.as_ref().map_or("anonymous", |identity| &identity.provider));
     let opened = app
         .db
         .write(move |tx| async move {
             if !sql::insert_user(&tx, id, &user).await? {
                 return Ok(None);
             }
-            sql::insert_identity(&tx, id, &identity).await?;
+            if let Some(identity) = &identity {
+                sql::insert_identity(&tx, id, identity).await?;
+            }
             audit::note(&tx, id, now, &made).await?;
             session::store(&tx, id, now, &row, &client).await
         })
         .await?;
-    session::answer(app, tenant, now, &session, opened.ok_or_else(taken)?).await
+    match opened {
+        Some(opened) => session::answer(app, tenant, now, &session, opened).await.map(Some),
+        None => Ok(None),
+    }
 }
 
-/// The same work and the same answer whether or not the address has an account; a confirmed one is told by its empty `identities`.
-async fn sign_up_unconfirmed(app: &App, tenant: &Tenant, candidate: Candidate) -> Result<User, AuthError> {
+/// What came of a sign-up that is to be confirmed.
+enum Outcome {
+    Shown(Box<User>),
+    TooSoon(TooSoon),
+    Exists,
+}
+
+/// The same work and the same answer whether or not the address has an account; a confirmed one is told by its empty `identities`. What its
+/// owner gets, a confirmation or word of the attempt, is found out later.
+async fn sign_up_unconfirmed(app: &App, tenant: &Tenant, candidate: Candidate, redirect_to: String, languages: String) -> Result<User, AuthError> {
     let hash = app.passwords.hash(&candidate.password).await?;
-    let (email, metadata) = (candidate.email.clone(), candidate.metadata.clone());
+    let (contact, metadata, tells) = (candidate.contact.clone(), candidate.metadata.clone(), tenant.settings.sign_up.tell_existing);
+    let ask = contact.clone().ask(candidate.challenge.clone(), redirect_to, languages);
     let (user, identity) = candidate.rows(app, hash, false);
-    let (tenant, now) = (tenant.id, user.created_at);
-    let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", EMAIL_PROVIDER);
-    let repeated = Event::new(Action::UserRepeatedSignUp).with("provider", EMAIL_PROVIDER);
-    let shown = app
+    let now: Timestamp = user.created_at;
+    let user = UserRow { confirmation_sent_at: Some(now), ..user };
+    let frequency = Frequency::of(app, tenant, now, "confirmation", &ask.address);
+    let job = app.jobs.prepare(tenant.id, &ask)?;
+    let tenant = tenant.id;
+    let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", contact.provider());
+    let repeated = Event::new(Action::UserRepeatedSignUp).with("provider", contact.provider());
+    let outcome = app
         .db
         .write(move |tx| async move {
+            if let Some(wait) = frequency.note(&tx).await? {
+                return Ok(Outcome::TooSoon(wait));
+            }
+            jobs::enqueue(&tx, now, &job).await?;
             if sql::insert_user(&tx, tenant, &user).await? {
                 sql::insert_identity(&tx, tenant, &identity).await?;
                 audit::note(&tx, tenant, now, &made).await?;
-                return Ok(User::new(user, vec![identity]));
+                return Ok(Outcome::Shown(Box::new(User::new(user, vec![identity]))));
             }
-            let known = sql::find_user_by_email(&tx, tenant, &email).await?;
+            let known = contact.find(&tx, tenant).await?;
             audit::note(&tx, tenant, now, &known.iter().fold(repeated, |event, known| event.about(known.id))).await?;
             match known {
                 // Whoever comes again before confirming is told the same; the password stays what it was.
-                Some(known) if known.email_confirmed_at.is_none() => {
+                Some(known) if !contact.is_confirmed(&known) => {
                     let identities = sql::identities_of(&tx, tenant, known.id).await?;
-                    Ok(User::new(known, identities))
+                    let known = UserRow { confirmation_sent_at: Some(now), ..known };
+                    Ok(Outcome::Shown(Box::new(User::new(known, identities))))
                 }
-                _ => Ok(User::new(UserRow { user_metadata: DbJson(Value::Object(metadata)), ..user }, Vec::new())),
+                _ if tells => Ok(Outcome::Exists),
+                _ => Ok(Outcome::Shown(Box::new(User::new(UserRow { user_metadata: DbJson(Value::Object(metadata)), ..user }, Vec::new())))),
             }
         })
         .await?;
-    Ok(shown)
+    app.jobs.wake();
+    match outcome {
+        Outcome::Shown(user) => Ok(*user),
+        Outcome::TooSoon(wait) => Err(wait.into()),
+        Outcome::Exists => Err(AuthError::user_already_exists()),
+    }
 }

@@ -2,8 +2,10 @@
 
 pub(super) mod audit;
 mod factors;
-#[expect(dead_code, reason = "the flows by mail and by providers use it")]
+#[expect(dead_code, reason = "the flows by providers use the rest of it")]
 pub(super) mod flow_states;
+pub(super) mod messages;
+pub(super) mod one_time_tokens;
 mod passkeys;
 mod sessions;
 
@@ -13,6 +15,7 @@ pub(super) use self::{factors::*, passkeys::*, sessions::*};
 use super::{
     email::Email,
     model::{IdentityRow, SessionRow, UserRow},
+    phone::Phone,
     session::Client,
 };
 use crate::{
@@ -55,7 +58,8 @@ pub(super) async fn live_session(conn: &Conn, tenant: TenantId, user: Uuid, sess
 pub(super) async fn find_user(conn: &Conn, tenant: TenantId, id: Uuid) -> Result<Option<UserRow>> {
     conn.query(
         "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
-         recovery_sent_at, new_email, email_change_sent_at, last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
+         recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
+         last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 AND id = $2",
     )
     .bind(tenant)
@@ -68,11 +72,26 @@ pub(super) async fn find_user(conn: &Conn, tenant: TenantId, id: Uuid) -> Result
 pub(super) async fn find_user_by_email(conn: &Conn, tenant: TenantId, email: &Email) -> Result<Option<UserRow>> {
     conn.query(
         "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
-         recovery_sent_at, new_email, email_change_sent_at, last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
+         recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
+         last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 AND email = $2",
     )
     .bind(tenant)
     .bind(email.as_str())
+    .fetch_optional()
+    .await
+}
+
+/// The user with this phone number.
+pub(super) async fn find_user_by_phone(conn: &Conn, tenant: TenantId, phone: &Phone) -> Result<Option<UserRow>> {
+    conn.query(
+        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
+         recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
+         last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
+         created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 AND phone = $2",
+    )
+    .bind(tenant)
+    .bind(phone.as_str())
     .fetch_optional()
     .await
 }
@@ -90,13 +109,15 @@ pub(super) struct UserPage<'p> {
 pub(super) async fn page_of_users(conn: &Conn, tenant: TenantId, page: &UserPage<'_>) -> Result<Vec<UserRow>> {
     let sql = if page.newest_first {
         "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
-         recovery_sent_at, new_email, email_change_sent_at, last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
+         recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
+         last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 \
          AND (CAST($2 AS text) IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\') \
          ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4"
     } else {
         "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
-         recovery_sent_at, new_email, email_change_sent_at, last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
+         recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
+         last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 \
          AND (CAST($2 AS text) IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\') \
          ORDER BY created_at, id LIMIT $3 OFFSET $4"
@@ -124,8 +145,9 @@ pub(super) async fn insert_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
     let added = tx
         .query(
             "INSERT INTO users (tenant_id, id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, \
-             last_sign_in_at, app_metadata, user_metadata, is_anonymous, is_sso_user, banned_until, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING",
+             last_sign_in_at, app_metadata, user_metadata, is_anonymous, is_sso_user, banned_until, created_at, updated_at, \
+             invited_at, confirmation_sent_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING",
         )
         .bind(tenant)
         .bind(user.id)
@@ -144,6 +166,8 @@ pub(super) async fn insert_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
         .bind(user.banned_until)
         .bind(user.created_at)
         .bind(user.updated_at)
+        .bind(user.invited_at)
+        .bind(user.confirmation_sent_at)
         .execute()
         .await?;
     Ok(added == 1)
@@ -153,7 +177,9 @@ pub(super) async fn insert_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
 pub(super) async fn update_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Result<()> {
     tx.query(
         "UPDATE users SET role = $3, email = $4, phone = $5, encrypted_password = $6, email_confirmed_at = $7, phone_confirmed_at = $8, \
-         new_email = $9, app_metadata = $10, user_metadata = $11, banned_until = $12, updated_at = $13, deleted_at = $14 \
+         new_email = $9, app_metadata = $10, user_metadata = $11, banned_until = $12, updated_at = $13, deleted_at = $14, \
+         invited_at = $15, confirmation_sent_at = $16, recovery_sent_at = $17, email_change_sent_at = $18, email_change_agreed = $19, \
+         new_phone = $20, phone_change_sent_at = $21, reauthentication_sent_at = $22, is_anonymous = $23 \
          WHERE tenant_id = $1 AND id = $2",
     )
     .bind(tenant)
@@ -170,6 +196,15 @@ pub(super) async fn update_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
     .bind(user.banned_until)
     .bind(user.updated_at)
     .bind(user.deleted_at)
+    .bind(user.invited_at)
+    .bind(user.confirmation_sent_at)
+    .bind(user.recovery_sent_at)
+    .bind(user.email_change_sent_at)
+    .bind(user.email_change_agreed.as_deref())
+    .bind(user.new_phone.as_deref())
+    .bind(user.phone_change_sent_at)
+    .bind(user.reauthentication_sent_at)
+    .bind(user.is_anonymous)
     .execute()
     .await?;
     Ok(())
@@ -331,6 +366,7 @@ pub(super) async fn delete_other_sessions(tx: &Tx, tenant: TenantId, user: Uuid,
 /// Removes a deleted tenant's users, and with them their identities and sessions.
 pub async fn delete_rows_of(conn: &Conn, tenant: TenantId) -> Result<()> {
     conn.query("DELETE FROM flow_states WHERE tenant_id = $1").bind(tenant).execute().await?;
+    messages::delete_requests_of(conn, tenant).await?;
     conn.query("DELETE FROM users WHERE tenant_id = $1").bind(tenant).execute().await?;
     Ok(())
 }

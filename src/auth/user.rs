@@ -3,44 +3,61 @@
 use axum::{Json, extract::State};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
+    ask::{EMAIL_CHANGE, Frequency, PHONE_CHANGE, Pkce, TooSoon, email_change, note_sent},
     caller::{CurrentUser, SignedIn},
+    contact::{set_email, set_phone},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
     factors::{insufficient, is_short_of_a_factor},
-    model::{EMAIL_PROVIDER, Metadata, User, UserRow, email_claims, merge},
+    link::Languages,
+    message::AuthMail,
+    model::{Metadata, User, UserRow, merge},
+    notice::{self, Notice},
+    one_time_token::{self, NewToken, Purpose, Wanted, revoke_all},
+    phone::Phone,
+    reauthenticate::{self, Nonce},
+    redirect::AskedRedirect,
     request::{JsonBody, check_password, check_user_metadata},
     session::shown_user,
-    sql,
+    sms, sql,
 };
 use crate::{
     app::App,
     audit::{self, Action, Event, Origin},
     db::{Timestamp, Tx},
     error::{ConstraintKind, Error, Result as DbResult},
+    jobs::{self, NewJob},
     tenants::{Tenant, TenantId},
 };
 
 /// What a user wants to change of itself; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct UserChanges {
-    /// Another mail address.
+    /// Another mail address. It counts once it is confirmed, at the old address, too, where the tenant has it so.
     email: Option<String>,
-    /// A phone number; phone numbers are not kept.
+    /// Another phone number. It counts once it is confirmed.
     phone: Option<String>,
     /// Another password. Every other session of the user ends.
     password: Option<String>,
     /// The present password; checked if it comes along.
     current_password: Option<String>,
+    /// The code of `GET /reauthenticate`, where another password needs one.
+    nonce: Option<String>,
+    /// How a message is sent: `sms` or `whatsapp`.
+    channel: Option<String>,
     /// Merged into `user_metadata`; `null` takes a key away.
     #[schema(value_type = Option<HashMap<String, serde_json::Value>>)]
     data: Option<Metadata>,
     /// Refused: only an admin changes it.
     #[schema(value_type = Option<HashMap<String, serde_json::Value>>)]
     app_metadata: Option<Metadata>,
+    /// The challenge of the PKCE flow, with its method.
+    code_challenge: Option<String>,
+    /// `s256` or `plain`.
+    code_challenge_method: Option<String>,
 }
 
 /// The signed-in user.
@@ -58,151 +75,300 @@ pub(super) async fn get_user(State(app): State<App>, current: CurrentUser) -> Re
 pub(super) async fn update_user(
     State(app): State<App>,
     current: CurrentUser,
+    redirect: AskedRedirect,
+    languages: Languages,
     JsonBody(asked): JsonBody<UserChanges>,
 ) -> Result<Json<User>, AuthError> {
     let tenant = &current.tenant;
     let changes = Changes::check(tenant, asked)?;
+    let now = app.clock.now();
     let conn = app.db.read().await?;
     let user = sql::find_user(&conn, tenant.id, current.user.user_id).await?.ok_or_else(AuthError::user_not_found)?;
     if changes.signs_in_otherwise(&user) && is_short_of_a_factor(&conn, tenant.id, &current.user).await? {
         return Err(insufficient(StatusCode::UNAUTHORIZED, "AAL2 session is required to update email or password when MFA is enabled."));
     }
+    changes.check_free(&conn, tenant, &user).await?;
+    let session = sql::find_session(&conn, tenant.id, current.user.session_id).await?;
     drop(conn);
-    let verified = user.encrypted_password.clone();
-    let encrypted_password = change_password(&app, &user, changes.password, changes.current_password).await?;
-    let change = Change {
-        email: changes.email.filter(|email| user.email.as_deref() != Some(email.as_str())),
-        is_confirmed: tenant.settings.sign_up.email_autoconfirm,
-        data: changes.data,
-        verified,
-        encrypted_password,
-        origin: Origin::here(),
+    if user.is_anonymous && changes.password.is_some() && changes.email.is_none() && changes.phone.is_none() {
+        let message = "Updating password of an anonymous user without an email or phone is not allowed";
+        return Err(AuthError::unprocessable(AuthCode::ValidationFailed, message));
+    }
+    let nonce = match &changes.password {
+        Some(_) => reauthenticate::nonce_needed(tenant, now, &user, session.as_ref(), changes.nonce.as_deref())?,
+        None => None,
     };
-    let (id, signed_in, now) = (tenant.id, current.user, app.clock.now());
-    let outcome = app.db.write(move |tx| async move { apply(&tx, id, now, &signed_in, change).await }).await;
+    let is_exempt = session.as_ref().is_some_and(reauthenticate::came_by_mail);
+    let required = tenant.settings.password.require_current && !is_exempt;
+    let new_hash = change_password(&app, &user, changes.password.as_deref(), changes.current_password.as_deref(), required).await?;
+    let redirect_to = redirect.decide(&app, tenant).to.to_string();
+    let change = Change::prepare(&app, tenant, now, &user, changes, new_hash, nonce, &redirect_to, &languages.0)?;
+    let (id, signed_in) = (tenant.id, current.user);
+    let key = std::sync::Arc::clone(&app.master_key);
+    let outcome = app.db.write(move |tx| async move { change.apply(&tx, &key, id, now, &signed_in).await }).await;
+    app.jobs.wake();
     match outcome {
-        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::email_exists()),
+        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::taken(&constraint)),
         Err(error) => Err(error.into()),
         Ok(Outcome::Changed(user)) => Ok(Json(*user)),
         Ok(Outcome::Gone) => Err(AuthError::user_not_found()),
         Ok(Outcome::Overtaken) => Err(AuthError::from(Error::unavailable("the password was changed at the same moment; try again"))),
+        Ok(Outcome::TooSoon(wait)) => Err(wait.into()),
+        Ok(Outcome::WrongNonce) => Err(reauthenticate::wrong_nonce()),
     }
 }
 
 /// Changes whose form is good.
 struct Changes {
     email: Option<Email>,
+    phone: Option<(Phone, String)>,
     password: Option<String>,
     current_password: Option<String>,
+    nonce: Option<String>,
     data: Metadata,
+    challenge: Pkce,
 }
 
 impl Changes {
     /// Whether the user would sign in by something else than before.
     fn signs_in_otherwise(&self, user: &UserRow) -> bool {
-        self.password.is_some() || self.email.as_ref().is_some_and(|email| user.email.as_deref() != Some(email.as_str()))
+        self.password.is_some()
+            || self.email.as_ref().is_some_and(|email| user.email.as_deref() != Some(email.as_str()))
+            || self.phone.as_ref().is_some_and(|(phone, _)| user.phone.as_deref() != Some(phone.as_str()))
     }
 
     fn check(tenant: &Tenant, asked: UserChanges) -> Result<Self, AuthError> {
         if asked.app_metadata.is_some() {
             return Err(AuthError::forbidden(AuthCode::NotAdmin, "Updating app_metadata requires admin privileges"));
         }
-        if asked.phone.is_some_and(|phone| !phone.is_empty()) {
-            return Err(AuthError::bad_request(AuthCode::PhoneProviderDisabled, "Phone numbers are not kept here"));
-        }
-        let email = asked.email.filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?;
+        let given = |field: Option<String>| field.filter(|text| !text.is_empty());
+        let email = given(asked.email).map(|text| text.parse()).transpose()?;
+        let phone = given(asked.phone).map(|text| check_phone(tenant, &text, asked.channel.as_deref())).transpose()?;
+        let challenge = Pkce { code_challenge: asked.code_challenge, code_challenge_method: asked.code_challenge_method };
+        challenge.read()?;
         if let Some(password) = &asked.password {
             check_password(tenant, password)?;
         }
-        Ok(Self { email, password: asked.password, current_password: asked.current_password, data: asked.data.unwrap_or_default() })
+        Ok(Self {
+            email,
+            phone,
+            password: asked.password,
+            current_password: asked.current_password,
+            nonce: given(asked.nonce),
+            data: asked.data.unwrap_or_default(),
+            challenge,
+        })
+    }
+
+    /// Refuses an address or number that somebody else has.
+    async fn check_free(&self, conn: &crate::db::Conn, tenant: &Tenant, user: &UserRow) -> Result<(), AuthError> {
+        if let Some(email) = &self.email
+            && sql::find_user_by_email(conn, tenant.id, email).await?.is_some_and(|other| other.id != user.id)
+        {
+            return Err(AuthError::email_exists());
+        }
+        if let Some((phone, _)) = &self.phone
+            && sql::find_user_by_phone(conn, tenant.id, phone).await?.is_some_and(|other| other.id != user.id)
+        {
+            return Err(AuthError::phone_exists());
+        }
+        Ok(())
     }
 }
 
+fn check_phone(tenant: &Tenant, text: &str, channel: Option<&str>) -> Result<(Phone, String), AuthError> {
+    if !tenant.settings.sign_up.phone {
+        return Err(AuthError::bad_request(AuthCode::PhoneProviderDisabled, "Phone logins are disabled"));
+    }
+    let phone: Phone = text.parse()?;
+    let channel = if tenant.settings.sms.autoconfirm { String::new() } else { sms::check_channel(tenant, &phone, channel)? };
+    Ok((phone, channel))
+}
+
 /// The hash of the new password, if there is to be one.
-async fn change_password(app: &App, user: &UserRow, new: Option<String>, current: Option<String>) -> Result<Option<String>, AuthError> {
+async fn change_password(
+    app: &App,
+    user: &UserRow,
+    new: Option<&str>,
+    current: Option<&str>,
+    is_current_required: bool,
+) -> Result<Option<String>, AuthError> {
     let Some(new) = new else { return Ok(None) };
     let hash = user.encrypted_password.as_deref();
-    if let Some(current) = current
-        && !app.passwords.verify(&current, hash).await?.ok
-    {
-        return Err(AuthError::bad_request(AuthCode::CurrentPasswordInvalid, "Current password is incorrect"));
+    match current {
+        Some(current) if !app.passwords.verify(current, hash).await?.ok => {
+            return Err(AuthError::bad_request(AuthCode::CurrentPasswordInvalid, "Current password is incorrect"));
+        }
+        None if is_current_required && hash.is_some() => {
+            return Err(AuthError::bad_request(AuthCode::CurrentPasswordRequired, "Current password required when setting new password."));
+        }
+        _ => {}
     }
-    if hash.is_some() && app.passwords.verify(&new, hash).await?.ok {
+    if hash.is_some() && app.passwords.verify(new, hash).await?.ok {
         return Err(AuthError::unprocessable(AuthCode::SamePassword, "New password should be different from the old password."));
     }
-    Ok(Some(app.passwords.hash(&new).await?))
+    Ok(Some(app.passwords.hash(new).await?))
 }
 
 /// What is to be written.
 struct Change {
-    email: Option<Email>,
-    is_confirmed: bool,
     data: Metadata,
     /// The hash that the present password was compared with.
     verified: Option<String>,
     encrypted_password: Option<String>,
+    nonce: Option<Nonce>,
+    email: Option<NewAddress<Email>>,
+    phone: Option<NewAddress<Phone>>,
+    /// What the user is told.
+    notices: Vec<NewJob>,
     origin: Origin,
+}
+
+/// Another address or number: one that counts at once, or one to be confirmed by what is sent.
+enum NewAddress<A> {
+    AtOnce(A),
+    Confirm { address: A, tokens: Vec<NewToken>, jobs: Vec<NewJob>, frequency: Frequency },
 }
 
 enum Outcome {
     Changed(Box<User>),
     Gone,
     Overtaken,
+    TooSoon(TooSoon),
+    WrongNonce,
 }
 
-async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, signed_in: &SignedIn, change: Change) -> DbResult<Outcome> {
-    let Some(mut user) = sql::lock_user(tx, tenant, signed_in.user_id).await? else { return Ok(Outcome::Gone) };
-    if let Some(hash) = change.encrypted_password {
-        if user.encrypted_password != change.verified {
-            return Ok(Outcome::Overtaken);
+impl Change {
+    #[expect(clippy::too_many_arguments, reason = "it is where all that was read and checked comes together")]
+    fn prepare(
+        app: &App,
+        tenant: &Tenant,
+        now: Timestamp,
+        user: &UserRow,
+        changes: Changes,
+        encrypted_password: Option<String>,
+        nonce: Option<Nonce>,
+        redirect_to: &str,
+        languages: &str,
+    ) -> Result<Self, AuthError> {
+        let mut notices = Vec::new();
+        if encrypted_password.is_some() && user.encrypted_password.is_some() {
+            notices.extend(notice::prepare(app, tenant, user, Notice::PasswordChanged)?);
         }
-        user.encrypted_password = Some(hash);
-        // Whoever else is signed in may be the reason for the new password.
-        sql::delete_other_sessions(tx, tenant, user.id, signed_in.session_id).await?;
-        audit::note(tx, tenant, now, &Event::of(Action::UserUpdatedPassword, change.origin.clone()).about(user.id)).await?;
+        let challenge = changes.challenge.read()?;
+        let email = changes.email.filter(|email| user.email.as_deref() != Some(email.as_str()));
+        let email = match email {
+            // Only who gives an address for the first time is taken at its word; everybody else shows that it is theirs.
+            Some(email) if user.is_anonymous && tenant.settings.sign_up.email_autoconfirm => Some(NewAddress::AtOnce(email)),
+            Some(email) => {
+                let (mut tokens, mut jobs) = (Vec::new(), Vec::new());
+                for (token, mail) in email_change(app, tenant, now, user, email.as_str(), challenge.as_ref()) {
+                    let mail = AuthMail { redirect_to: redirect_to.to_owned(), languages: languages.to_owned(), ..mail };
+                    jobs.push(app.jobs.prepare(tenant.id, &mail)?);
+                    tokens.push(token);
+                }
+                let own = user.email.as_deref().unwrap_or(email.as_str());
+                let frequency = Frequency::of(app, tenant, now, EMAIL_CHANGE, own);
+                Some(NewAddress::Confirm { address: email, tokens, jobs, frequency })
+            }
+            None => None,
+        };
+        let phone = changes.phone.filter(|(phone, _)| user.phone.as_deref() != Some(phone.as_str()));
+        let phone = match phone {
+            Some((phone, _)) if tenant.settings.sms.autoconfirm => {
+                notices.extend(notice::prepare(app, tenant, user, Notice::PhoneChanged { new: phone.as_str().to_owned() })?);
+                Some(NewAddress::AtOnce(phone))
+            }
+            Some((phone, channel)) => {
+                let wanted =
+                    Wanted { user: user.id, purpose: Purpose::PhoneChange, address: phone.as_str(), new_address: Some(phone.as_str()), challenge: None };
+                let token = one_time_token::make(app, tenant, now, wanted);
+                let jobs = sms::prepare(app, tenant, &token, &channel)?.into_iter().collect();
+                let own = user.phone.as_deref().unwrap_or(phone.as_str());
+                let frequency = Frequency::of(app, tenant, now, PHONE_CHANGE, own);
+                Some(NewAddress::Confirm { address: phone, tokens: vec![token], jobs, frequency })
+            }
+            None => None,
+        };
+        Ok(Self { data: changes.data, verified: user.encrypted_password.clone(), encrypted_password, nonce, email, phone, notices, origin: Origin::here() })
     }
-    let modified = Event::of(Action::UserModified, change.origin).about(user.id);
-    let modified = modified.with("email", change.email.is_some()).with("data", !change.data.is_empty());
-    merge(&mut user.user_metadata, change.data);
-    // Merged, it can be larger than either part; refused here, nothing is written.
-    check_user_metadata(&super::model::object(user.user_metadata.clone())).map_err(|error| Error::invalid("data", error.to_string()))?;
-    match change.email {
-        Some(email) if change.is_confirmed => set_email(tx, tenant, now, &mut user, &email, true).await?,
-        Some(email) => user.new_email = Some(email.into()),
-        None => {}
-    }
-    user.updated_at = now;
-    sql::update_user(tx, tenant, &user).await?;
-    audit::note(tx, tenant, now, &modified).await?;
-    Ok(Outcome::Changed(Box::new(shown_user(tx, tenant, user).await?)))
-}
 
-/// Gives a user another address, and its identity with it. The row itself is still to be written.
-pub(super) async fn set_email(tx: &Tx, tenant: TenantId, now: Timestamp, user: &mut UserRow, email: &Email, is_confirmed: bool) -> DbResult<()> {
-    user.email = Some(email.as_str().to_owned());
-    user.new_email = None;
-    user.email_confirmed_at = if is_confirmed { Some(now) } else { user.email_confirmed_at };
-    let claims = email_claims(user.id, email.as_str(), is_confirmed);
-    let mut identities = sql::identities_of(tx, tenant, user.id).await?;
-    if let Some(identity) = identities.iter_mut().find(|identity| identity.provider == EMAIL_PROVIDER) {
-        merge(&mut identity.identity_data, claims.clone());
-        identity.email = Some(email.as_str().to_owned());
-        identity.updated_at = now;
-        sql::update_identity(tx, tenant, identity).await?;
-    } else {
-        let identity = super::model::IdentityRow::of_email(user.id, email.as_str(), is_confirmed, Metadata::new(), now);
-        sql::insert_identity(tx, tenant, &identity).await?;
-    }
-    // Only what a user who signed up has there already: an admin's user may have none of it.
-    if let Value::Object(metadata) = &mut user.user_metadata.0 {
-        for (key, value) in claims {
-            if metadata.contains_key(&key) {
-                metadata.insert(key, value);
+    async fn apply(self, tx: &Tx, key: &crate::crypto::MasterKey, tenant: TenantId, now: Timestamp, signed_in: &SignedIn) -> DbResult<Outcome> {
+        if let Some(nonce) = &self.nonce
+            && !nonce.is_right(tx, key, now).await?
+        {
+            return Ok(Outcome::WrongNonce);
+        }
+        let Some(mut user) = sql::lock_user(tx, tenant, signed_in.user_id).await? else { return Ok(Outcome::Gone) };
+        for frequency in [frequency_of(self.email.as_ref()), frequency_of(self.phone.as_ref())].into_iter().flatten() {
+            if let Some(wait) = frequency.note(tx).await? {
+                return Ok(Outcome::TooSoon(wait));
             }
         }
-        if is_confirmed {
-            metadata.insert("email_verified".to_owned(), json!(true));
+        if let Some(hash) = self.encrypted_password {
+            if user.encrypted_password != self.verified {
+                return Ok(Outcome::Overtaken);
+            }
+            user.encrypted_password = Some(hash);
+            // Whoever else is signed in, or waits for a link, may be the reason for the new password.
+            sql::delete_other_sessions(tx, tenant, user.id, signed_in.session_id).await?;
+            revoke_all(tx, tenant, &mut user).await?;
+            audit::note(tx, tenant, now, &Event::of(Action::UserUpdatedPassword, self.origin.clone()).about(user.id)).await?;
         }
+        let modified = Event::of(Action::UserModified, self.origin).about(user.id);
+        let modified = modified.with("email", self.email.is_some()).with("phone", self.phone.is_some()).with("data", !self.data.is_empty());
+        merge(&mut user.user_metadata, self.data);
+        // Merged, it can be larger than either part; refused here, nothing is written.
+        check_user_metadata(&super::model::object(user.user_metadata.clone())).map_err(|error| Error::invalid("data", error.to_string()))?;
+        let mut jobs = self.notices;
+        match self.email {
+            Some(NewAddress::AtOnce(email)) => {
+                set_email(tx, tenant, now, &mut user, &email, true).await?;
+                user.is_anonymous = false;
+                revoke_all(tx, tenant, &mut user).await?;
+            }
+            Some(NewAddress::Confirm { address, tokens, jobs: mails, .. }) => {
+                user.new_email = Some(address.into());
+                user.email_change_agreed = None;
+                sql::one_time_tokens::delete_for(tx, tenant, user.id, &[Purpose::EmailChangeCurrent, Purpose::EmailChangeNew]).await?;
+                send(tx, tenant, now, &mut user, &tokens).await?;
+                jobs.extend(mails);
+            }
+            None => {}
+        }
+        match self.phone {
+            Some(NewAddress::AtOnce(phone)) => {
+                set_phone(tx, tenant, now, &mut user, phone.as_str(), true).await?;
+                user.is_anonymous = false;
+            }
+            Some(NewAddress::Confirm { address, tokens, jobs: messages, .. }) => {
+                user.new_phone = Some(address.into());
+                send(tx, tenant, now, &mut user, &tokens).await?;
+                jobs.extend(messages);
+            }
+            None => {}
+        }
+        for job in &jobs {
+            jobs::enqueue(tx, now, job).await?;
+        }
+        user.updated_at = now;
+        sql::update_user(tx, tenant, &user).await?;
+        audit::note(tx, tenant, now, &modified).await?;
+        Ok(Outcome::Changed(Box::new(shown_user(tx, tenant, user).await?)))
+    }
+}
+
+fn frequency_of<A>(address: Option<&NewAddress<A>>) -> Option<&Frequency> {
+    match address {
+        Some(NewAddress::Confirm { frequency, .. }) => Some(frequency),
+        _ => None,
+    }
+}
+
+async fn send(tx: &Tx, tenant: TenantId, now: Timestamp, user: &mut UserRow, tokens: &[NewToken]) -> DbResult<()> {
+    for token in tokens {
+        note_sent(user, now, token);
+        token.store(tx, tenant).await?;
     }
     Ok(())
 }

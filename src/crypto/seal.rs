@@ -152,6 +152,14 @@ mod tests {
     }
 
     #[test]
+    fn a_keyed_digest_belongs_to_one_key_and_one_place() {
+        let key = MasterKey::new(&[7; 32]);
+        assert_eq!(key.mac("a", b"bc"), MasterKey::new(&[7; 32]).mac("a", b"bc"));
+        assert_ne!(key.mac("a", b"bc"), key.mac("ab", b"c"));
+        assert_ne!(key.mac("a", b"bc"), MasterKey::new(&[8; 32]).mac("a", b"bc"));
+    }
+
+    #[test]
     fn what_is_sealed_for_one_place_does_not_open_at_another() {
         let key = MasterKey::new(&[7; 32]);
         let sealed = key.seal("signing_keys/1/a", b"secret");

@@ -59,6 +59,13 @@ pub struct NewJob {
     payload: Vec<u8>,
 }
 
+impl NewJob {
+    /// What it will be called.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
 /// Makes jobs, and tells the worker of them.
 pub struct Jobs {
     master_key: Arc<MasterKey>,

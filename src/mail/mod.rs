@@ -6,6 +6,7 @@
 mod inbox;
 mod smtp;
 mod sql;
+pub mod template;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -47,6 +48,11 @@ impl Job for Mail {
             Mailer::Smtp(smtp) => smtp.send(id, self).await,
         }
     }
+}
+
+/// Whether this can stand in a mail as who sends it: an address, with a name or without.
+pub fn is_sender(text: &str) -> bool {
+    text.parse::<lettre::message::Mailbox>().is_ok()
 }
 
 /// Where mails go.

@@ -126,6 +126,14 @@ impl Directory {
         }
     }
 
+    /// The tenant with this id, if it is served.
+    pub async fn active_by_id(&self, id: TenantId) -> Result<Option<Arc<Tenant>>> {
+        match self.tenant(id).await? {
+            Some(Known::Active(tenant)) => Ok(Some(tenant)),
+            Some(Known::Suspended) | None => Ok(None),
+        }
+    }
+
     /// The key with this hash, if it is in force.
     pub async fn key(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Arc<ApiKey>>> {
         let key = if let Some(key) = self.keys.get(&hash) {

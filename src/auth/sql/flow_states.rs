@@ -134,3 +134,14 @@ pub(in crate::auth) async fn delete_of_user(tx: &Tx, tenant: TenantId, user: Uui
     tx.query("DELETE FROM flow_states WHERE tenant_id = $1 AND user_id = $2").bind(tenant).bind(user).execute().await?;
     Ok(())
 }
+
+/// Removes every flow of a user but that of one mail token.
+pub(in crate::auth) async fn delete_of_user_but(tx: &Tx, tenant: TenantId, user: Uuid, mail_token: Uuid) -> Result<()> {
+    tx.query("DELETE FROM flow_states WHERE tenant_id = $1 AND user_id = $2 AND (mail_token_id IS NULL OR mail_token_id <> $3)")
+        .bind(tenant)
+        .bind(user)
+        .bind(mail_token)
+        .execute()
+        .await?;
+    Ok(())
+}

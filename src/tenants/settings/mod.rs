@@ -3,18 +3,26 @@
 //! A group is a struct with `Default`, `check` (refuses what is out of range, by the setting's name) and, if it has secrets, a line in
 //! [`TenantSettings::secrets`]. A secret that has no line there can't be stored: the first try says so.
 
+mod mail;
 mod mfa;
 mod redirects;
 mod secret;
+mod sms;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use self::{
+    mail::{MailSettings, OtpSettings},
+    sms::SmsSettings,
+};
 pub use self::{
+    mail::{MailKind, MailTemplate},
     mfa::MfaSettings,
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
+    sms::SmsProvider,
 };
 use crate::{
     crypto::MasterKey,
@@ -34,6 +42,12 @@ pub struct TenantSettings {
     pub sessions: SessionSettings,
     /// Where a user may be sent back to.
     pub redirects: RedirectSettings,
+    /// Codes, and how long they and links are good.
+    pub otp: OtpSettings,
+    /// Mails to users.
+    pub mail: MailSettings,
+    /// Text messages to users.
+    pub sms: SmsSettings,
     /// Second factors and passkeys.
     pub mfa: MfaSettings,
     /// Who may see which files.
@@ -43,16 +57,27 @@ pub struct TenantSettings {
 /// Who may become a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is chosen by itself")]
 pub struct SignUpSettings {
     /// Whether strangers may sign up.
     pub enabled: bool,
     /// Whether a new user's email counts as confirmed at once.
     pub email_autoconfirm: bool,
+    /// Whether users sign up and in by mail address.
+    pub email: bool,
+    /// Whether users sign up and in by phone number.
+    pub phone: bool,
+    /// Whether there are users without address and password.
+    pub anonymous: bool,
+    /// Whether who signs up with the address of an account is told so. Else the answer is that of a new account, and its owner gets a mail.
+    pub tell_existing: bool,
+    /// Whether who asks for a code, and for no new account, is told that nobody has the address. Else the answer is that of a known one.
+    pub tell_unknown: bool,
 }
 
 impl Default for SignUpSettings {
     fn default() -> Self {
-        Self { enabled: true, email_autoconfirm: true }
+        Self { enabled: true, email_autoconfirm: true, email: true, phone: false, anonymous: false, tell_existing: false, tell_unknown: true }
     }
 }
 
@@ -62,11 +87,15 @@ impl Default for SignUpSettings {
 pub struct PasswordRules {
     /// The fewest characters, 6 to 128.
     pub min_length: u32,
+    /// Whether a new password needs the present one, except from who came by a link or code of a mail.
+    pub require_current: bool,
+    /// Whether a new password in a session older than a day needs a code (`GET /reauthenticate`).
+    pub require_reauthentication: bool,
 }
 
 impl Default for PasswordRules {
     fn default() -> Self {
-        Self { min_length: 8 }
+        Self { min_length: 8, require_current: false, require_reauthentication: false }
     }
 }
 
@@ -151,13 +180,15 @@ impl TenantSettings {
         self.password.check()?;
         self.sessions.check()?;
         self.redirects.check()?;
+        self.otp.check()?;
+        self.mail.check()?;
+        self.sms.check()?;
         self.mfa.check()
     }
 
     /// Every secret there is, wherever it stands.
-    #[expect(clippy::unused_self, reason = "no group has a secret yet")]
     fn secrets(&mut self) -> Vec<&mut SecretSetting> {
-        Vec::new()
+        vec![&mut self.sms.auth_token]
     }
 
     /// As they are stored: checked, secrets sealed.

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{SIGN_IN, assert_refused, holder, refresh, set, sign_in};
+use super::{SIGN_IN, assert_refused, holder, refresh, sign_in};
 use crate::support::{PASSWORD, TestApp};
 
 const USER: &str = "/auth/v1/user";
@@ -56,35 +56,6 @@ async fn a_new_password_ends_every_other_session() {
     let ask = async |password: &str| app.anonymous().post(SIGN_IN, json!({ "email": "ada@example.com", "password": password })).await;
     assert_refused(&ask(PASSWORD).await, 400, "invalid_credentials");
     assert_eq!(ask("another password").await.status, 200);
-}
-
-#[tokio::test]
-async fn an_address_is_changed_at_once_where_it_counts_at_once() {
-    let app = TestApp::new().await;
-    let user = app.user("ada@example.com", &[]).await;
-    app.user("bob@example.com", &[]).await;
-    assert_refused(&user.client.put(USER, json!({ "email": "bob@example.com" })).await, 422, "email_exists");
-    assert_refused(&user.client.put(USER, json!({ "email": "nonsense" })).await, 400, "validation_failed");
-    let reply = user.client.put(USER, json!({ "email": "Lovelace@example.com" })).await;
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    let shown = reply.json();
-    for email in
-        [&shown["email"], &shown["identities"][0]["email"], &shown["identities"][0]["identity_data"]["email"], &shown["user_metadata"]["email"]]
-    {
-        assert_eq!(email, "lovelace@example.com");
-    }
-    sign_in(&app, "lovelace@example.com").await;
-    app.user("ada@example.com", &[]).await;
-}
-
-#[tokio::test]
-async fn an_address_waits_where_it_is_to_be_confirmed() {
-    let app = TestApp::new().await;
-    let user = app.user("ada@example.com", &[]).await;
-    set(&app, json!({ "sign_up": { "email_autoconfirm": false } })).await;
-    let shown = user.client.put(USER, json!({ "email": "lovelace@example.com" })).await.json();
-    assert_eq!((&shown["email"], &shown["new_email"]), (&json!("ada@example.com"), &json!("lovelace@example.com")));
-    sign_in(&app, "ada@example.com").await;
 }
 
 #[tokio::test]

@@ -1,0 +1,114 @@
+//! Mails to users on their way: what one is about is a job's payload, and it is written when it is sent.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{link, mails, model::UserRow, one_time_token::NewToken, redirect, sql};
+use crate::{
+    app::App,
+    error::Error,
+    jobs::{Job, JobError},
+    mail::Mail,
+    tenants::{MailKind, Tenant, TenantId},
+};
+
+/// A mail to a user, still to be written.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct AuthMail {
+    pub(super) kind: Option<MailKind>,
+    pub(super) user: Uuid,
+    /// Where it goes; the user may have another address by the time it does.
+    pub(super) to: String,
+    pub(super) email: String,
+    pub(super) new_email: String,
+    pub(super) new_phone: String,
+    pub(super) token: Option<MailToken>,
+    pub(super) redirect_to: String,
+    /// What the client said of its languages.
+    pub(super) languages: String,
+    pub(super) device: String,
+    pub(super) factor: String,
+}
+
+/// What a mail carries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct MailToken {
+    pub(super) code: String,
+    pub(super) hash: String,
+    pub(super) wire_type: String,
+}
+
+impl MailToken {
+    pub(super) fn of(token: &NewToken) -> Option<Self> {
+        let wire_type = token.row.purpose()?.wire_type().to_owned();
+        Some(Self { code: token.code.clone(), hash: token.hash.clone(), wire_type })
+    }
+}
+
+impl AuthMail {
+    /// A mail to the user's own address.
+    pub(super) fn to_user(kind: MailKind, user: &UserRow) -> Self {
+        let email = user.email.clone().unwrap_or_default();
+        Self { kind: Some(kind), user: user.id, to: email.clone(), email, ..Self::default() }
+    }
+
+    fn values(&self, app: &App, tenant: &Tenant, user: &UserRow) -> Value {
+        let token = self.token.as_ref();
+        let site = redirect::site(app, tenant);
+        json!({
+            "confirmation_url": token.map(|token| link::confirmation(tenant, &site, token, &self.redirect_to)).unwrap_or_default(),
+            "token": token.map_or("", |token| &token.code),
+            "token_hash": token.map_or("", |token| &token.hash),
+            "type": token.map_or("", |token| &token.wire_type),
+            "site_url": site.as_str().trim_end_matches('/'),
+            "redirect_to": self.redirect_to,
+            "email": self.email,
+            "new_email": self.new_email,
+            "phone": user.phone.as_deref().map(|digits| format!("+{digits}")).unwrap_or_default(),
+            "new_phone": self.new_phone,
+            "data": user.user_metadata.0,
+            "device": self.device,
+            "factor": self.factor,
+        })
+    }
+}
+
+impl Job for AuthMail {
+    const KIND: &'static str = "auth_mail";
+
+    async fn run(self, app: &App, tenant: TenantId, id: Uuid) -> Result<(), JobError> {
+        let tenant = active(app, tenant).await?;
+        let Some(user) = sql::find_user(&app.db.read().await?, tenant.id, self.user).await? else { return Ok(()) };
+        let kind = self.kind.ok_or_else(|| JobError::GiveUp("it says not what it is about".to_owned()))?;
+        let languages = languages(&user, &self.languages);
+        let written = mails::write(&tenant, kind, &languages, &self.values(app, &tenant, &user)).map_err(|error| match error {
+            Error::Invalid { why, .. } => JobError::GiveUp(format!("its template can't be filled in: {why}")),
+            error => error.into(),
+        })?;
+        let from = &tenant.settings.mail.from;
+        let from = (!from.is_empty()).then(|| from.clone());
+        Mail { to: self.to, from, subject: written.subject, text: written.text, html: written.html }.run(app, tenant.id, id).await
+    }
+}
+
+/// The tenant of a job, if it is served.
+pub(super) async fn active(app: &App, tenant: TenantId) -> Result<std::sync::Arc<Tenant>, JobError> {
+    app.tenants.active_by_id(tenant).await?.ok_or_else(|| JobError::Retry("its tenant is not served".to_owned()))
+}
+
+/// The languages of a user, best first: what it says itself, then what its client says.
+fn languages(user: &UserRow, accepted: &str) -> Vec<String> {
+    let own = user.user_metadata.0["locale"].as_str().map(|locale| locale.replace('_', "-"));
+    let mut asked: Vec<(f32, &str)> = accepted
+        .split(',')
+        .filter_map(|part| {
+            let (language, weight) = part.split_once(';').unwrap_or((part, "q=1"));
+            let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok()).unwrap_or(0.0);
+            Some((weight, language.trim())).filter(|(weight, language)| *weight > 0.0 && !language.is_empty())
+        })
+        .collect();
+    asked.sort_by(|left, right| right.0.total_cmp(&left.0));
+    own.into_iter().chain(asked.into_iter().map(|(_, language)| language.to_owned())).take(10).collect()
+}

@@ -1,0 +1,53 @@
+//! Asks for a link to choose another password with. Whether anybody has the address is not told, neither by the answer nor by its time.
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    ask::{Ask, Asked, Pkce},
+    caller::Visitor,
+    email::Email,
+    error::{AuthCode, AuthError, AuthFailures},
+    link::Languages,
+    otp::Asking,
+    redirect::AskedRedirect,
+    request::JsonBody,
+};
+use crate::app::App;
+
+/// Who has lost a password.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Recovery {
+    /// The mail address.
+    #[schema(example = "ada@example.com")]
+    email: Option<String>,
+    /// The challenge of the PKCE flow, with its method.
+    code_challenge: Option<String>,
+    /// `s256` or `plain`.
+    code_challenge_method: Option<String>,
+}
+
+/// Asks for a link to choose another password with.
+#[utoipa::path(post, path = "/auth/v1/recover", tag = "auth", request_body = Recovery,
+    responses((status = 200, body = Asking, description = "It is on its way, if there is such a user"), AuthFailures), security(("apikey" = [])))]
+pub(super) async fn request_recovery(
+    State(app): State<App>,
+    visitor: Visitor,
+    redirect: AskedRedirect,
+    languages: Languages,
+    JsonBody(asked): JsonBody<Recovery>,
+) -> Result<Json<Asking>, AuthError> {
+    let tenant = &visitor.tenant;
+    if !tenant.settings.sign_up.email {
+        return Err(AuthError::bad_request(AuthCode::EmailProviderDisabled, "Email logins are disabled"));
+    }
+    let given = asked.email.filter(|email| !email.is_empty());
+    let email: Email = given.ok_or_else(|| AuthError::validation("Password recovery requires an email"))?.parse()?;
+    let challenge = Pkce { code_challenge: asked.code_challenge, code_challenge_method: asked.code_challenge_method };
+    challenge.read()?;
+    let redirect_to = redirect.decide(&app, tenant).to.to_string();
+    let ask = Ask { asked: Asked::Recovery, address: email.into(), challenge, redirect_to, languages: languages.0, channel: String::new() };
+    ask.submit(&app, tenant).await?;
+    Ok(Json(Asking::default()))
+}

@@ -1,0 +1,126 @@
+//! Text messages, sent as jobs by whoever the tenant has chosen.
+
+use http::{Request, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    error::{AuthCode, AuthError},
+    message,
+    one_time_token::NewToken,
+    phone::Phone,
+};
+use crate::{
+    app::App,
+    crypto::base64,
+    db::Timestamp,
+    error::{Error, Result},
+    jobs::{Job, JobError, NewJob},
+    mail::template::{Form, render},
+    tenants::{SmsProvider, Tenant, TenantId},
+};
+
+const TWILIO: &str = "https://api.twilio.com";
+
+/// A message on its way.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Sms {
+    /// The number, with its plus.
+    to: String,
+    text: String,
+    /// `sms` or `whatsapp`.
+    channel: String,
+    /// When its code is over, and it need not be sent any more.
+    expires_at: i64,
+}
+
+/// The job that sends a token's code to the number that it is for, to be enqueued in the transaction that stores the token. `None` for the
+/// numbers of tests, which have their code.
+pub(super) fn prepare(app: &App, tenant: &Tenant, token: &NewToken, channel: &str) -> Result<Option<NewJob>> {
+    let digits = &token.row.address;
+    if tenant.settings.sms.test_code(digits).is_some() {
+        return Ok(None);
+    }
+    prepare_code(app, tenant, digits, &token.code, channel, token.row.expires_at).map(Some)
+}
+
+/// The job that sends a code to a number.
+pub(super) fn prepare_code(app: &App, tenant: &Tenant, digits: &str, code: &str, channel: &str, expires_at: Timestamp) -> Result<NewJob> {
+    let text = render(&tenant.settings.sms.template, &json!({ "code": code }), Form::Text)?;
+    let sms = Sms { to: format!("+{digits}"), text, channel: channel.to_owned(), expires_at: expires_at.seconds() };
+    app.jobs.prepare(tenant.id, &sms)
+}
+
+/// Refuses a number that nobody could send a message to, and a channel that there is not. The channel as it is meant.
+pub(super) fn check_channel(tenant: &Tenant, phone: &Phone, channel: Option<&str>) -> Result<String, AuthError> {
+    let sms = &tenant.settings.sms;
+    let channel = channel.filter(|channel| !channel.is_empty()).unwrap_or("sms");
+    if !(channel == "sms" || channel == "whatsapp" && sms.provider == SmsProvider::Twilio) {
+        let message = "Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' is only supported if Twilio is used as the provider.";
+        return Err(AuthError::validation(message));
+    }
+    if sms.provider == SmsProvider::None && sms.test_code(phone.as_str()).is_none() {
+        return Err(AuthError::unprocessable(AuthCode::SmsSendFailed, "Unable to get SMS provider"));
+    }
+    Ok(channel.to_owned())
+}
+
+impl Job for Sms {
+    const KIND: &'static str = "sms";
+
+    async fn run(self, app: &App, tenant: TenantId, id: Uuid) -> Result<(), JobError> {
+        if app.clock.now().seconds() >= self.expires_at {
+            return Err(JobError::GiveUp("its code is over".to_owned()));
+        }
+        let tenant = message::active(app, tenant).await?;
+        let request = self.request(app, &tenant, id)?.ok_or_else(|| JobError::GiveUp("the tenant has nobody who sends messages".to_owned()))?;
+        let answer = app.outbound.send(request).await.map_err(|error| JobError::Retry(format!("the sender of messages: {error}")))?;
+        match answer.status() {
+            status if status.is_success() => Ok(()),
+            status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) => Err(JobError::Retry(format!("it was answered with {status}"))),
+            status if status.is_client_error() || status.is_redirection() => Err(JobError::GiveUp(format!("it was answered with {status}"))),
+            status => Err(JobError::Retry(format!("it was answered with {status}"))),
+        }
+    }
+}
+
+impl Sms {
+    fn request(&self, app: &App, tenant: &Tenant, id: Uuid) -> Result<Option<Request<Vec<u8>>>> {
+        let settings = &tenant.settings.sms;
+        let secret = settings.auth_token.open(&app.master_key, tenant.id)?;
+        let secret = secret.as_ref().map(secrecy::ExposeSecret::expose_secret).unwrap_or_default();
+        let request = match settings.provider {
+            SmsProvider::None => return Ok(None),
+            SmsProvider::Webhook => {
+                let body = json!({ "to": self.to, "text": self.text, "channel": self.channel });
+                let builder = Request::post(&settings.url).header(header::CONTENT_TYPE, "application/json").header("webhook-id", id.to_string());
+                let builder = if secret.is_empty() { builder } else { builder.header(header::AUTHORIZATION, format!("Bearer {secret}")) };
+                builder.body(serde_json::to_vec(&body)?)
+            }
+            SmsProvider::Twilio => {
+                let base = if settings.url.is_empty() { TWILIO } else { settings.url.trim_end_matches('/') };
+                let url = format!("{base}/2010-04-01/Accounts/{}/Messages.json", settings.account_sid);
+                let credentials = base64(format!("{}:{secret}", settings.account_sid).as_bytes());
+                Request::post(url)
+                    .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                    .header(header::AUTHORIZATION, format!("Basic {credentials}"))
+                    .body(self.twilio_form(&settings.from).into_bytes())
+            }
+        };
+        request.map(Some).map_err(Error::internal)
+    }
+
+    fn twilio_form(&self, from: &str) -> String {
+        let prefix = if self.channel == "whatsapp" { "whatsapp:" } else { "" };
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("To", &format!("{prefix}{}", self.to)).append_pair("Body", &self.text).append_pair("Channel", &self.channel);
+        // The name of a messaging service, which has numbers of its own.
+        if from.starts_with("MG") && from.len() > 20 {
+            form.append_pair("MessagingServiceSid", from);
+        } else {
+            form.append_pair("From", &format!("{prefix}{from}"));
+        }
+        form.finish()
+    }
+}

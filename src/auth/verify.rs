@@ -1,0 +1,484 @@
+//! Uses up what a mail or a message carries: signs in, confirms, changes an address.
+//!
+//! `GET` is the link in a mail. Those who look at links before their reader does, use nothing up if they say who they are (`HEAD`, declared
+//! prefetch), and a tenant may have a page shown with a button first. `POST` takes a hash or a code, from an app.
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    response::{Html, IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    caller::{CurrentTenant, Visitor},
+    contact::{confirm_email, confirm_phone, set_email, set_phone},
+    email::Email,
+    error::{AuthCode, AuthError, AuthFailures},
+    flow_state::{self, AuthCodeText},
+    model::{Session, SessionRow, UserRow},
+    notice::{self, Notice},
+    one_time_token::{self, Purpose, Redeeming, Shown, TokenRow, is_pkce, revoke_all_but},
+    phone::Phone,
+    redirect::{self, AskedRedirect},
+    request::{BODY_LIMIT, JsonBody},
+    session::{self, Client, Opened, Proof},
+    sql,
+};
+use crate::{
+    app::App,
+    db::{Timestamp, Tx},
+    error::{ConstraintKind, Error, Result as DbResult},
+    http::body::read_bytes,
+    jobs::{self, NewJob},
+    mail::template::{Form, render},
+    tenants::Tenant,
+};
+
+/// What a link in a mail has.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LinkQuery {
+    /// The token.
+    #[param(value_type = Option<String>)]
+    token: String,
+    /// What it is for: `signup`, `invite`, `magiclink`, `recovery`, `email_change`, `email`.
+    #[serde(rename = "type")]
+    #[param(value_type = Option<String>)]
+    kind: String,
+    /// Where to go on to.
+    #[param(value_type = Option<String>)]
+    redirect_to: String,
+}
+
+/// The link in a mail: signs in, and goes on to the app.
+#[utoipa::path(get, path = "/auth/v1/verify", tag = "auth", params(LinkQuery), responses(
+    (status = 200, description = "A page with a button, where the tenant has one shown", content_type = "text/html"),
+    (status = 303, description = "The app, with a session or a code or an error in the URL"), AuthFailures))]
+pub(super) async fn follow_link(
+    State(app): State<App>,
+    CurrentTenant(tenant): CurrentTenant,
+    client: Client,
+    method: Method,
+    headers: HeaderMap,
+    asked: Result<Query<LinkQuery>, QueryRejection>,
+) -> Result<Response, AuthError> {
+    let Query(link) = asked.map_err(|error| AuthError::validation(error.body_text()))?;
+    link.check()?;
+    if method == Method::HEAD {
+        return Ok((no_trace(), StatusCode::OK).into_response());
+    }
+    if is_prefetch(&headers) {
+        return Ok((no_trace(), StatusCode::TOO_EARLY).into_response());
+    }
+    if tenant.settings.mail.confirm_page {
+        return confirm_page(&tenant, &link);
+    }
+    Ok(follow(&app, &tenant, client, &link).await)
+}
+
+/// The button of the page that a tenant may have shown before a link is used up.
+#[utoipa::path(post, path = "/auth/v1/verify/confirm", tag = "auth",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded", description = "`token`, `type`, `redirect_to`"),
+    responses((status = 303, description = "The app, with a session or a code or an error in the URL"), AuthFailures))]
+pub(super) async fn confirm_link(
+    State(app): State<App>,
+    CurrentTenant(tenant): CurrentTenant,
+    client: Client,
+    body: axum::body::Body,
+) -> Result<Response, AuthError> {
+    let body = read_bytes(body, BODY_LIMIT).await?;
+    let mut link = LinkQuery::default();
+    for (name, value) in url::form_urlencoded::parse(&body) {
+        match &*name {
+            "token" => link.token = value.into_owned(),
+            "type" => link.kind = value.into_owned(),
+            "redirect_to" => link.redirect_to = value.into_owned(),
+            _ => {}
+        }
+    }
+    link.check()?;
+    Ok(follow(&app, &tenant, client, &link).await)
+}
+
+impl LinkQuery {
+    fn check(&self) -> Result<(), AuthError> {
+        if self.token.is_empty() {
+            return Err(AuthError::validation("Verify requires a token or a token hash"));
+        }
+        if self.kind.is_empty() {
+            return Err(AuthError::validation("Verify requires a verification type"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a browser says that nobody has followed the link yet.
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    let says = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"));
+    says("sec-purpose") || says("purpose") || says("x-moz")
+}
+
+fn no_trace() -> [(HeaderName, HeaderValue); 3] {
+    [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::VARY, HeaderValue::from_static("Sec-Purpose, Purpose, X-Moz")),
+    ]
+}
+
+/// Where there is a page before, in the languages of nobody: a mark and a button.
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="robots" content="noindex"><title>Continue</title>
+<style>body{margin:0;min-height:100vh;display:grid;place-items:center;background:#f4f4f5;font:16px/24px system-ui,sans-serif;color:#27272a}
+form{background:#fff;border:1px solid #e4e4e7;border-radius:12px;padding:32px;text-align:center;max-width:320px}
+button{font:600 16px system-ui,sans-serif;padding:12px 24px;border:0;border-radius:8px;background:#18181b;color:#fff;cursor:pointer}</style></head>
+<body><form method="post" action="{{ action }}">
+<p>Press the button to continue to {{ site }}.</p>
+<input type="hidden" name="token" value="{{ token }}"><input type="hidden" name="type" value="{{ type }}">
+<input type="hidden" name="redirect_to" value="{{ redirect_to }}">
+<button>Continue</button></form></body>
+</html>
+"#;
+
+fn confirm_page(tenant: &Tenant, link: &LinkQuery) -> Result<Response, AuthError> {
+    let site = tenant.issuer.split('/').nth(2).unwrap_or_default();
+    let action = format!("{}/verify/confirm", tenant.issuer);
+    let values = json!({ "action": action, "site": site, "token": link.token, "type": link.kind, "redirect_to": link.redirect_to });
+    let page = render(PAGE, &values, Form::Html)?;
+    // The form is not held to an origin: where it leads on to is the app's.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+    Ok((no_trace(), [(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response())
+}
+
+/// Uses a link up and goes on to the app, whatever came of it.
+async fn follow(app: &App, tenant: &Tenant, client: Client, link: &LinkQuery) -> Response {
+    let redirect = AskedRedirect::of(Some(link.redirect_to.clone())).decide(app, tenant);
+    let pkce = is_pkce(&link.token);
+    let outcome = match Purpose::of_wire_type(&link.kind) {
+        Some(purposes) if !purposes.iter().any(|purpose| purpose.is_by_phone()) => {
+            use_up(app, tenant, client, purposes, &Shown::hash(&link.token), Way::Link).await
+        }
+        _ => Err(AuthError::validation("Invalid email verification type")),
+    };
+    let to = match outcome {
+        Ok(Done::SignedIn(session)) => redirect::with_session(&redirect.to, &session, &[("type", &link.kind)]),
+        Ok(Done::Code(code)) => redirect::with_query(&redirect.to, &[("code", &code.text())]),
+        Ok(Done::HalfAgreed) => {
+            let message = [("message", HALF_AGREED)];
+            let to = if pkce { redirect::with_query(&redirect.to, &message) } else { redirect.to.clone() };
+            redirect::with_fragment(&to, &message)
+        }
+        Err(error) => redirect::with_error(&redirect.to, &error.of_link(), pkce),
+    };
+    (redirect, redirect::send_to(StatusCode::SEE_OTHER, &to)).into_response()
+}
+
+/// What a client shows.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Verification {
+    /// What it is for: `signup`, `invite`, `magiclink`, `recovery`, `email_change`, `email`, `sms`, `phone_change`.
+    #[serde(rename = "type")]
+    #[schema(example = "email")]
+    kind: Option<String>,
+    /// The code, together with the address that it was sent to.
+    #[schema(example = "123456")]
+    token: Option<String>,
+    /// The hash out of a link, alone.
+    token_hash: Option<String>,
+    /// The mail address.
+    email: Option<String>,
+    /// The phone number.
+    phone: Option<String>,
+    /// Not with a hash.
+    redirect_to: Option<String>,
+}
+
+/// A session; or word that the other address has to agree, too.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Verified {
+    /// The user is signed in.
+    Session(Box<Session>),
+    /// One of two addresses has agreed to a change.
+    HalfAgreed {
+        /// What is still to be done.
+        msg: &'static str,
+        /// Always `200`.
+        code: &'static str,
+    },
+}
+
+/// What the first of two addresses is told.
+const HALF_AGREED: &str = "Confirmation link accepted. Please proceed to confirm link sent to the other email";
+
+/// Uses up a code, or the hash of a link.
+#[utoipa::path(post, path = "/auth/v1/verify", tag = "auth", request_body = Verification,
+    responses((status = 200, body = Verified, description = "The session"), AuthFailures), security(("apikey" = [])))]
+pub(super) async fn verify_token(
+    State(app): State<App>,
+    visitor: Visitor,
+    client: Client,
+    JsonBody(asked): JsonBody<Verification>,
+) -> Result<Json<Verified>, AuthError> {
+    let (purposes, shown) = asked.read()?;
+    let done = use_up(&app, &visitor.tenant, client, purposes, &shown, Way::App).await.map_err(|error| match shown {
+        Shown::Hash(_) => error.of_link(),
+        Shown::Code { .. } => error,
+    })?;
+    Ok(Json(match done {
+        Done::SignedIn(session) => Verified::Session(session),
+        Done::HalfAgreed | Done::Code(_) => Verified::HalfAgreed { msg: HALF_AGREED, code: "200" },
+    }))
+}
+
+impl Verification {
+    fn read(self) -> Result<(&'static [Purpose], Shown), AuthError> {
+        let given = |field: Option<String>| field.filter(|text| !text.is_empty());
+        let kind = given(self.kind).ok_or_else(|| AuthError::validation("Verify requires a verification type"))?;
+        let purposes = Purpose::of_wire_type(&kind).ok_or_else(|| AuthError::validation("Unsupported verification type"))?;
+        let by_phone = purposes.iter().any(|purpose| purpose.is_by_phone());
+        let (email, phone) = (given(self.email), given(self.phone));
+        let shown = match (given(self.token), given(self.token_hash)) {
+            (None, Some(hash)) => {
+                if email.is_some() || phone.is_some() || given(self.redirect_to).is_some() {
+                    return Err(AuthError::validation("Only the token_hash and type should be provided"));
+                }
+                Shown::hash(&hash)
+            }
+            (Some(code), None) => match (email, phone) {
+                (Some(email), None) if !by_phone => Shown::code(email.parse::<Email>()?, &code),
+                (None, Some(phone)) if by_phone => Shown::code(phone.parse::<Phone>()?, &code),
+                _ => return Err(AuthError::validation("Only an email address or phone number should be provided on verify")),
+            },
+            _ => return Err(AuthError::validation("Verify requires either a token or a token hash")),
+        };
+        Ok((purposes, shown))
+    }
+}
+
+/// How a token came back: from a browser that followed its link, or from an app.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Link,
+    App,
+}
+
+/// What came of a token.
+enum Done {
+    SignedIn(Box<Session>),
+    /// The app gets the session for this code, if it is the app that asked.
+    Code(AuthCodeText),
+    HalfAgreed,
+}
+
+/// The same inside the transaction.
+enum Stored {
+    SignedIn(Box<Opened>),
+    Code,
+    HalfAgreed,
+    Refused,
+    Banned,
+}
+
+async fn use_up(app: &App, tenant: &Tenant, client: Client, purposes: &'static [Purpose], shown: &Shown, way: Way) -> Result<Done, AuthError> {
+    let now = app.clock.now();
+    let conn = app.db.read().await?;
+    let peeked = one_time_token::peek(app, &conn, tenant.id, now, purposes, shown).await?;
+    let user = match &peeked {
+        Some(token) => sql::find_user(&conn, tenant.id, token.user_id).await?,
+        None => None,
+    };
+    drop(conn);
+    // What needs a key is made before the transaction. For who is not known it serves nobody, and takes its time.
+    let user_id = user.as_ref().map_or_else(uuid::Uuid::new_v4, |user| user.id);
+    let method = peeked.as_ref().and_then(TokenRow::purpose);
+    let proof = Proof::by("otp");
+    let session = session::begin(app, tenant, now, user_id, &proof);
+    let notices = match (&user, &peeked, method) {
+        (Some(user), Some(token), Some(purpose)) => notices(app, tenant, user, token, purpose)?,
+        _ => Vec::new(),
+    };
+    let code = AuthCodeText::new();
+    let using = Using {
+        tenant: Redeeming::of(tenant),
+        now,
+        purposes,
+        shown: shown.clone(),
+        way,
+        is_secure: tenant.settings.mail.secure_email_change,
+        session: session.clone(),
+        client,
+        code,
+        notices,
+    };
+    let key = std::sync::Arc::clone(&app.master_key);
+    let (stored, code) = app.db.write(move |tx| async move { using.run(&tx, &key).await }).await.map_err(taken_meanwhile)?;
+    app.jobs.wake();
+    match stored {
+        Stored::SignedIn(opened) => session::answer(app, tenant, now, &session, *opened).await.map(|session| Done::SignedIn(Box::new(session))),
+        Stored::Code => Ok(Done::Code(code)),
+        Stored::HalfAgreed => Ok(Done::HalfAgreed),
+        Stored::Refused => Err(AuthError::otp_expired()),
+        Stored::Banned => Err(AuthError::forbidden(AuthCode::UserBanned, "User is banned")),
+    }
+}
+
+/// Somebody else may have got the address or number while its confirmation was on its way.
+fn taken_meanwhile(error: Error) -> AuthError {
+    match error {
+        Error::Constraint(constraint) if constraint.kind == ConstraintKind::Unique => AuthError::taken(&constraint),
+        error => error.into(),
+    }
+}
+
+fn notices(app: &App, tenant: &Tenant, user: &UserRow, token: &TokenRow, purpose: Purpose) -> DbResult<Vec<NewJob>> {
+    let notice = match (purpose, &token.new_address) {
+        (Purpose::EmailChangeCurrent | Purpose::EmailChangeNew, Some(new)) => {
+            Notice::EmailChanged { old: user.email.clone().unwrap_or_default(), new: new.clone() }
+        }
+        (Purpose::PhoneChange, Some(new)) => Notice::PhoneChanged { new: new.clone() },
+        _ => return Ok(Vec::new()),
+    };
+    Ok(notice::prepare(app, tenant, user, notice)?.into_iter().collect())
+}
+
+/// What a transaction needs to use a token up.
+struct Using {
+    tenant: Redeeming,
+    now: Timestamp,
+    purposes: &'static [Purpose],
+    shown: Shown,
+    way: Way,
+    is_secure: bool,
+    session: SessionRow,
+    client: Client,
+    code: AuthCodeText,
+    notices: Vec<NewJob>,
+}
+
+impl Using {
+    async fn run(self, tx: &Tx, key: &crate::crypto::MasterKey) -> DbResult<(Stored, AuthCodeText)> {
+        let stored = self.use_up(tx, key).await?;
+        Ok((stored, self.code))
+    }
+
+    async fn use_up(&self, tx: &Tx, key: &crate::crypto::MasterKey) -> DbResult<Stored> {
+        let tenant = self.tenant.id;
+        let Some(token) = one_time_token::redeem(tx, key, &self.tenant, self.now, self.purposes, &self.shown).await? else {
+            return Ok(Stored::Refused);
+        };
+        let Some(user) = sql::lock_user(tx, tenant, token.user_id).await? else { return Ok(Stored::Refused) };
+        // Another token came between the look and now, or the user is gone.
+        if user.id != self.session.user_id || user.deleted_at.is_some() {
+            return Ok(Stored::Refused);
+        }
+        if user.is_banned(self.now) {
+            return Ok(Stored::Banned);
+        }
+        // The flow of the link, before everything that waits for the user is let go of.
+        let has_code = self.way == Way::Link && flow_state::issue_code(tx, tenant, self.now, token.id, &self.code).await?;
+        match self.apply(tx, user, &token).await? {
+            Applied::Nothing => Ok(Stored::Refused),
+            Applied::Half => Ok(Stored::HalfAgreed),
+            Applied::All if has_code => Ok(Stored::Code),
+            Applied::All => {
+                let opened = session::store(tx, tenant, self.now, &self.session, &self.client).await?;
+                Ok(opened.map_or(Stored::Refused, |opened| Stored::SignedIn(Box::new(opened))))
+            }
+        }
+    }
+
+    /// What a token does to its user.
+    async fn apply(&self, tx: &Tx, mut user: UserRow, token: &TokenRow) -> DbResult<Applied> {
+        let (tenant, now) = (self.tenant.id, self.now);
+        let is_theirs = |own: &Option<String>| own.as_deref() == Some(token.address.as_str());
+        let Some(purpose) = token.purpose() else { return Ok(Applied::Nothing) };
+        match purpose {
+            Purpose::Confirmation | Purpose::Invite | Purpose::MagicLink | Purpose::Recovery => {
+                if !is_theirs(&user.email) {
+                    return Ok(Applied::Nothing);
+                }
+                if user.email_confirmed_at.is_none() {
+                    forget_who_was_first(tx, tenant, &mut user, purpose).await?;
+                    confirm_email(tx, tenant, now, &mut user).await?;
+                }
+            }
+            Purpose::EmailChangeCurrent | Purpose::EmailChangeNew => {
+                let Some(new) = user.new_email.clone().filter(|new| token.new_address.as_ref() == Some(new)) else { return Ok(Applied::Nothing) };
+                let half = if purpose == Purpose::EmailChangeNew { "new" } else { "current" };
+                let has_other = user.email_change_agreed.as_deref().is_some_and(|agreed| agreed != half);
+                if self.is_secure && user.email.is_some() && !has_other {
+                    user.email_change_agreed = Some(half.to_owned());
+                    user.updated_at = now;
+                    sql::update_user(tx, tenant, &user).await?;
+                    return Ok(Applied::Half);
+                }
+                let new: Email = new.parse().map_err(|_| Error::internal("a stored address is none"))?;
+                set_email(tx, tenant, now, &mut user, &new, true).await?;
+                user.is_anonymous = false;
+                self.tell(tx).await?;
+            }
+            Purpose::Sms => {
+                if !is_theirs(&user.phone) {
+                    return Ok(Applied::Nothing);
+                }
+                if user.phone_confirmed_at.is_none() {
+                    confirm_phone(tx, tenant, now, &mut user).await?;
+                }
+            }
+            Purpose::PhoneChange => {
+                if !is_theirs(&user.new_phone) {
+                    return Ok(Applied::Nothing);
+                }
+                set_phone(tx, tenant, now, &mut user, &token.address, true).await?;
+                user.is_anonymous = false;
+                self.tell(tx).await?;
+            }
+            Purpose::Reauthentication => return Ok(Applied::Nothing),
+        }
+        clear_tokens(tx, tenant, &mut user, purpose, token).await?;
+        user.updated_at = now;
+        sql::update_user(tx, tenant, &user).await?;
+        Ok(Applied::All)
+    }
+
+    async fn tell(&self, tx: &Tx) -> DbResult<()> {
+        for notice in &self.notices {
+            jobs::enqueue(tx, self.now, notice).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a token did.
+enum Applied {
+    Nothing,
+    Half,
+    All,
+}
+
+/// Lets go of all else that waits for the user; where the address is another one now, of what was asked for besides, too.
+async fn clear_tokens(tx: &Tx, tenant: crate::tenants::TenantId, user: &mut UserRow, purpose: Purpose, token: &TokenRow) -> DbResult<()> {
+    match purpose {
+        Purpose::EmailChangeCurrent | Purpose::EmailChangeNew | Purpose::PhoneChange => {
+            revoke_all_but(tx, tenant, user, token).await
+        }
+        _ => sql::one_time_tokens::delete_of(tx, tenant, token.user_id).await,
+    }
+}
+
+/// Whoever chose a password for an address that was not its own gains nothing when the owner comes in by a link: only the mail that the
+/// sign-up itself sent leaves the password as it is.
+async fn forget_who_was_first(tx: &Tx, tenant: crate::tenants::TenantId, user: &mut UserRow, purpose: Purpose) -> DbResult<()> {
+    if purpose == Purpose::Confirmation || user.phone_confirmed_at.is_some() {
+        return Ok(());
+    }
+    user.encrypted_password = None;
+    sql::delete_sessions_of(tx, tenant, user.id).await
+}
