@@ -18,6 +18,7 @@ use super::{
     one_time_token::{self, NewToken, Purpose, Wanted},
     redirect::{self, AskedRedirect},
     request::{JsonBody, check_password, check_user_metadata},
+    session::shown_user,
     sql,
 };
 use crate::{
@@ -182,7 +183,6 @@ impl Making {
         user.updated_at = now;
         sql::update_user(tx, tenant, &user).await?;
         self.token.store(tx, tenant).await?;
-        let identities = sql::identities_of(tx, tenant, user.id).await?;
-        Ok(Some(User::new(user, identities)))
+        shown_user(tx, tenant, user).await.map(Some)
     }
 }

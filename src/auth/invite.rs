@@ -18,6 +18,7 @@ use super::{
     one_time_token::{self, Purpose, Wanted},
     redirect::AskedRedirect,
     request::{JsonBody, check_user_metadata},
+    session::shown_user,
     sql,
 };
 use crate::{app::App, db::Json as DbJson, jobs, tenants::MailKind};
@@ -75,8 +76,7 @@ pub(super) async fn invite_user(
             sql::update_user(&tx, tenant, &user).await?;
             token.store(&tx, tenant).await?;
             jobs::enqueue(&tx, now, &job).await?;
-            let identities = sql::identities_of(&tx, tenant, id).await?;
-            Ok(Some(User::new(user, identities)))
+            shown_user(&tx, tenant, user).await.map(Some)
         })
         .await?;
     app.jobs.wake();
