@@ -11,18 +11,24 @@
 mod admin;
 mod api;
 mod audit;
+mod authorize;
 mod ban;
+mod callback;
 mod caller;
 mod caller_error;
 mod create_user;
 mod email;
 mod error;
 mod factors;
-#[expect(dead_code, reason = "the flows by mail and by providers begin with it")]
 mod flow_state;
+mod id_token_sign_in;
+mod identities;
+mod linking;
 mod model;
+mod off;
+mod parameters;
 mod passkeys;
-#[expect(dead_code, reason = "the flows by mail and by providers end with it")]
+mod provider;
 mod redirect;
 mod refresh;
 mod refresh_token;
@@ -39,6 +45,7 @@ mod webauthn;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::provider::custom;
 pub use self::{
     caller::{Caller, CurrentTenant, Principal, Roles, ScopedKey, SignedIn, VerifiedTokens},
     caller_error::CallerError,
@@ -46,6 +53,7 @@ pub use self::{
     error::{AuthCode, AuthError, AuthErrorBody},
     factors::{Factor, FactorStatus, FactorType},
     model::{Identity, Metadata, Session, User},
+    provider::ProviderKeys,
     request::check_password,
     sql::delete_rows_of,
 };
@@ -61,10 +69,18 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(sign_in::create_token))
         .routes(routes!(user::get_user, user::update_user))
         .routes(routes!(sign_out::delete_sessions))
+        .routes(routes!(authorize::authorize_user))
+        .routes(routes!(callback::finish_authorization, callback::finish_authorization_by_form))
+        .routes(routes!(authorize::link_identity))
+        .routes(routes!(identities::unlink_identity))
         .routes(routes!(admin::list_users, admin::create_user))
         .routes(routes!(audit::list_audit_entries))
         .routes(routes!(admin::get_user_by_id, admin::update_user_by_id, admin::delete_user_by_id))
         .merge(factors::router())
         .merge(passkeys::router())
         .merge(sessions::router())
+        .routes(routes!(custom::list_custom_providers, custom::create_custom_provider))
+        .routes(routes!(custom::get_custom_provider, custom::update_custom_provider, custom::delete_custom_provider))
+        .routes(routes!(api::get_openid_configuration))
+        .merge(off::router())
 }

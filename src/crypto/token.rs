@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use aws_lc_rs::{constant_time, digest, rand};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 
 /// Bytes nobody can guess.
 pub fn random<const N: usize>() -> [u8; N] {
@@ -28,6 +31,11 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Base64 with padding (RFC 4648, 4).
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// Base64url without padding (RFC 4648, 5).

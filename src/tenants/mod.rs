@@ -30,7 +30,9 @@ pub use self::{
     model::{Action, ApiKey, KeyGrant, Reference, SCOPE_RESOURCES, Scopes, Tenant, TenantStatus},
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
-    settings::{MfaSettings, RedirectSettings, SecretSetting, SessionSettings, TenantSettings, read_redirect},
+    settings::{
+        IdentitySettings, MfaSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting, SessionSettings, TenantSettings, read_redirect,
+    },
     signing::{TokenError, TokenKind},
     sql::{KeyRow, OperatorKeyRow, TenantRow},
 };

@@ -4,8 +4,11 @@
 //! [`TenantSettings::secrets`]. A secret that has no line there can't be stored: the first try says so.
 
 mod mfa;
+mod providers;
 mod redirects;
 mod secret;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,6 +16,7 @@ use utoipa::ToSchema;
 
 pub use self::{
     mfa::MfaSettings,
+    providers::{IdentitySettings, PROVIDERS, ProviderSettings},
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
 };
@@ -36,6 +40,10 @@ pub struct TenantSettings {
     pub redirects: RedirectSettings,
     /// Second factors and passkeys.
     pub mfa: MfaSettings,
+    /// Who else may vouch for users, by name: `google`, `github`, …
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// Which identities a user may have.
+    pub identities: IdentitySettings,
     /// Who may see which files.
     pub storage: StorageSettings,
 }
@@ -151,13 +159,13 @@ impl TenantSettings {
         self.password.check()?;
         self.sessions.check()?;
         self.redirects.check()?;
-        self.mfa.check()
+        self.mfa.check()?;
+        providers::check(&self.providers)
     }
 
     /// Every secret there is, wherever it stands.
-    #[expect(clippy::unused_self, reason = "no group has a secret yet")]
     fn secrets(&mut self) -> Vec<&mut SecretSetting> {
-        Vec::new()
+        self.providers.values_mut().map(|provider| &mut provider.secret).collect()
     }
 
     /// As they are stored: checked, secrets sealed.

@@ -2,10 +2,15 @@
 
 mod admin;
 mod audit;
+mod custom_providers;
 mod errors;
 mod factors;
 mod general;
+mod id_token;
+mod linking;
+mod off;
 mod passkeys;
+mod providers;
 mod refresh;
 mod sessions;
 mod sign_in;

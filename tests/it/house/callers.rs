@@ -14,6 +14,10 @@ const OPEN: &[&str] = &[
     "/openapi.json",
     "/auth/v1/health",
     "/auth/v1/.well-known/jwks.json",
+    "/auth/v1/.well-known/openid-configuration",
+    // Browsers come here, with a state that is checked.
+    "/auth/v1/authorize",
+    "/auth/v1/callback",
     "/storage/v1/status",
     "/storage/v1/version",
 ];
