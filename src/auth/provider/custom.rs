@@ -69,6 +69,7 @@ pub(in crate::auth) enum CustomProviderType {
 /// What is said of a provider, its secret apart.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 struct Definition {
     /// `oauth2` or `oidc`.
     provider_type: CustomProviderType,
@@ -180,7 +181,7 @@ pub(in crate::auth) async fn create_custom_provider(
 ) -> Result<(StatusCode, Json<CustomProvider>), AuthError> {
     let identifier = checked_identifier(asked.identifier.as_deref().unwrap_or_default())?;
     let start = Definition { enabled: true, pkce_enabled: true, ..Definition::default() };
-    let definition = changed(start, asked.rest)?;
+    let definition = changed(&start, asked.rest)?;
     let discovery = discover(&app, &definition).await?;
     let secret = asked.client_secret.filter(|secret| !secret.is_empty()).ok_or_else(|| AuthError::validation("client_secret is required"))?;
     let (now, id) = (app.clock.now(), Uuid::now_v7());
@@ -239,7 +240,7 @@ pub(in crate::auth) async fn update_custom_provider(
     if asked.rest.get("provider_type").is_some_and(|kind| *kind != json!(before.provider_type)) {
         return Err(AuthError::validation("provider_type can't be changed"));
     }
-    let definition = changed(before, asked.rest)?;
+    let definition = changed(&before, asked.rest)?;
     row.discovery = discover(&app, &definition).await?.map(DbJson);
     row.definition = DbJson(json!(definition));
     if let Some(secret) = asked.client_secret.filter(|secret| !secret.is_empty()) {
@@ -303,7 +304,7 @@ fn checked_identifier(identifier: &str) -> Result<String, AuthError> {
 const SHOWN_ONLY: [&str; 4] = ["id", "created_at", "updated_at", "discovery_document"];
 
 /// A definition with some of it changed, and checked.
-fn changed(before: Definition, changes: Map<String, Value>) -> Result<Definition, AuthError> {
+fn changed(before: &Definition, changes: Map<String, Value>) -> Result<Definition, AuthError> {
     let mut whole = json!(before);
     let Some(fields) = whole.as_object_mut() else { return Err(Error::internal("a definition is an object").into()) };
     for (name, value) in changes {

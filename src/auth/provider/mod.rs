@@ -36,6 +36,7 @@ use crate::{
 };
 
 /// A provider as a tenant uses it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(super) struct Provider {
     /// `google`, or `custom:…`.
     pub(super) name: String,
@@ -91,6 +92,7 @@ impl FlowSecret {
 
 /// What a provider gives for a code.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "so the wire names them")]
 pub(super) struct TokenAnswer {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,

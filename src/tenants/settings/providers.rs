@@ -34,6 +34,7 @@ pub const PROVIDERS: [&str; 18] = [
 /// A provider, as the tenant uses it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct ProviderSettings {
     /// Whether users may sign in by it.
     pub enabled: bool,

@@ -61,7 +61,9 @@ async fn a_nonce_is_on_both_sides_or_on_none() {
     let hashed = hex(&sha256(b"raw nonce"));
     let with = |claims: Value, nonce: Option<&str>| {
         let mut body = of_keycloak(&provider, &claims);
-        nonce.into_iter().for_each(|nonce| body["nonce"] = json!(nonce));
+        if let Some(nonce) = nonce {
+            body["nonce"] = json!(nonce);
+        }
         body
     };
     let mut claims = ada();

@@ -99,7 +99,9 @@ async fn an_address_that_is_not_vouched_for_proves_nothing() {
         .enumerate()
     {
         let mut claims = json!({ "sub": format!("eve-{index}"), "email": EMAIL });
-        word.into_iter().for_each(|word| claims["email_verified"] = word);
+        if let Some(word) = word {
+            claims["email_verified"] = word;
+        }
         let user = user_of(&app, &visit(&app, &provider).go(claims).await).await;
         assert_ne!(user["id"], owner.id);
         assert_eq!((&user["email"], &user["user_metadata"]["email_verified"]), (&json!(""), &json!(false)));

@@ -341,7 +341,9 @@ async fn of_many_who_exchange_a_code_at_once_one_gets_a_session() {
     let replies = join_all((0..50).map(|_| anonymous.post(PKCE, json!({ "auth_code": code, "code_verifier": VERIFIER })))).await;
     let (good, bad): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
     assert_eq!(good.len(), 1);
-    bad.iter().for_each(|reply| assert_refused(reply, 404, "flow_state_not_found"));
+    for reply in bad {
+        assert_refused(reply, 404, "flow_state_not_found");
+    }
 }
 
 #[tokio::test]

@@ -124,11 +124,6 @@ impl IdentityProvider {
         let state = self.state.lock().unwrap();
         state.sign(&state.claims(issuer, claims))
     }
-
-    /// A token with these claims and no others.
-    pub(crate) fn sign(&self, claims: &Value) -> String {
-        self.state.lock().unwrap().sign(claims)
-    }
 }
 
 fn new_key(id: &str) -> (String, EcdsaKeyPair) {
