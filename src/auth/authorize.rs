@@ -16,8 +16,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    caller::{CurrentTenant, CurrentUser},
+    caller::{CurrentTenant, CurrentUser, SignedIn},
     error::{AuthCode, AuthError, AuthFailures},
+    factors::{insufficient, is_short_of_a_factor},
     flow_state::{self, Challenge, FlowKind, FlowStateRow},
     parameters::Parameters,
     provider::{FlowSecret, Provider},
@@ -95,6 +96,7 @@ pub(super) async fn link_identity(State(app): State<App>, current: CurrentUser, 
     if !tenant.settings.identities.manual_linking {
         return Err(manual_linking_disabled());
     }
+    refuse_low(&app, tenant, &current.user).await?;
     let parameters = Parameters::of_query(&parts)?;
     let skips = parameters.get("skip_http_redirect") == Some("true");
     let linking = Linking { user: current.user.user_id, session: current.user.session_id, is_fetched: skips };
@@ -107,6 +109,14 @@ pub(super) async fn link_identity(State(app): State<App>, current: CurrentUser, 
 
 pub(super) fn manual_linking_disabled() -> AuthError {
     AuthError::new(StatusCode::NOT_FOUND, AuthCode::ManualLinkingDisabled, "Manual linking is disabled")
+}
+
+/// Whoever has a second factor uses it before anything changes that signs in without it (V29).
+pub(super) async fn refuse_low(app: &App, tenant: &Tenant, user: &SignedIn) -> Result<(), AuthError> {
+    if is_short_of_a_factor(&app.db.read().await?, tenant.id, user).await? {
+        return Err(insufficient(StatusCode::FORBIDDEN, "AAL2 session is required to link or unlink identities when MFA is enabled."));
+    }
+    Ok(())
 }
 
 /// Who wants an identity more.

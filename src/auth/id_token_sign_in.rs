@@ -5,7 +5,7 @@
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::{
-    authorize::manual_linking_disabled,
+    authorize::{manual_linking_disabled, refuse_low},
     caller::{SignedIn, find_user},
     caller_error::CallerError,
     error::{AuthCode, AuthError},
@@ -61,6 +61,7 @@ pub(super) async fn sign_in(
                 return Err(manual_linking_disabled());
             }
             let user = user?;
+            refuse_low(app, tenant, &user).await?;
             Some((user.user_id, user.session_id))
         }
         _ => None,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    authorize::manual_linking_disabled,
+    authorize::{manual_linking_disabled, refuse_low},
     caller::CurrentUser,
     error::{AuthCode, AuthError, AuthFailures},
     flow_state,
@@ -37,6 +37,7 @@ pub(super) async fn unlink_identity(
     if !tenant.settings.identities.manual_linking {
         return Err(manual_linking_disabled());
     }
+    refuse_low(&app, tenant, &current.user).await?;
     let identity = identity.parse().map_err(|_| AuthError::new(StatusCode::NOT_FOUND, AuthCode::ValidationFailed, "identity_id must be an UUID"))?;
     let (id, user, now) = (tenant.id, current.user.user_id, app.clock.now());
     let unlinked = Event::new(Action::IdentityUnlinked).about(user);

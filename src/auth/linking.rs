@@ -6,7 +6,6 @@
 //!
 //! All of this happens in one transaction, after everything that others are asked.
 
-use axum::http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -59,6 +58,8 @@ enum Joined {
     User(Uuid),
     /// It is a user whose mail address has to be confirmed first.
     Unconfirmed,
+    /// Somebody else has taken the address at this moment: who looks again finds that user.
+    Met,
 }
 
 type Outcome = DbResult<Result<Joined, AuthError>>;
@@ -130,10 +131,14 @@ async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, profile: &Profile, 
         .write(move |tx| async move {
             let joined = match linking {
                 Some((user, session)) => link_to(&tx, id, now, &rules, (user, session), &profile).await?,
-                None => join(&tx, id, now, &rules, &profile).await?,
+                None => match join(&tx, id, now, &rules, &profile).await? {
+                    Ok(Joined::Met) => join(&tx, id, now, &rules, &profile).await?,
+                    joined => joined,
+                },
             };
             let user = match joined {
                 Ok(Joined::User(user)) => user,
+                Ok(Joined::Met) => return Ok(Err(Error::unavailable("the account was made at the same moment; try again").into())),
                 Ok(Joined::Unconfirmed) => return Ok(Err(unconfirmed(&profile))),
                 Err(error) => return Ok(Err(error)),
             };
@@ -231,12 +236,7 @@ async fn sign_up(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, profi
     user.app_metadata = Json(json!({ "provider": profile.provider, "providers": [profile.provider] }));
     user.user_metadata = Json(Value::Object(profile.claims.clone()));
     if !sql::insert_user(tx, tenant, &user).await? {
-        // Somebody else has taken the address at this moment: whoever comes again meets that user.
-        return Ok(Err(AuthError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            AuthCode::UnexpectedFailure,
-            "the account was made at the same moment; try again",
-        )));
+        return Ok(Ok(Joined::Met));
     }
     sql::insert_identity(tx, tenant, &identity_of(profile, id, now)).await?;
     audit::note(tx, tenant, now, &rules.event(Action::UserSignedUp, id, profile)).await?;
@@ -285,6 +285,8 @@ async fn take_over(tx: &Tx, tenant: TenantId, user: &mut UserRow, keep: Option<U
     user.user_metadata = Json(json!({}));
     identities::delete_others(tx, tenant, user.id, keep.unwrap_or_default()).await?;
     sql::delete_sessions_of(tx, tenant, user.id).await?;
+    sql::delete_factors_of(tx, tenant, user.id).await?;
+    sql::delete_passkeys_of(tx, tenant, user.id).await?;
     flow_state::delete_all_of(tx, tenant, user.id).await
 }
 

@@ -254,3 +254,23 @@ async fn an_identity_can_be_linked_with_a_code() {
     assert!(query(&reply).contains_key("code"));
     assert_eq!(bob.client.get("/auth/v1/user").await.json()["app_metadata"]["providers"], json!(["email", "keycloak"]));
 }
+
+// V29
+#[tokio::test]
+async fn identities_stay_as_they_are_until_the_second_factor_is_used() {
+    let (app, provider) = with_provider().await;
+    set(&app, json!({ "identities": { "manual_linking": true } })).await;
+    let (user, _, raised) = super::factors::user_with_factor(&app, "bob@example.com").await;
+    let low = super::holder(&app, &super::sign_in(&app, "bob@example.com").await);
+    let identity = user.session["user"]["identities"][0]["identity_id"].as_str().unwrap();
+    assert_refused(&low.get(LINK).await, 403, "insufficient_aal");
+    assert_refused(&low.delete(&format!("/auth/v1/user/identities/{identity}")).await, 403, "insufficient_aal");
+    let token = provider.id_token(&provider.url("/realms/main"), &ada());
+    let body = json!({ "provider": "keycloak", "id_token": token, "link_identity": true });
+    assert_refused(&low.post("/auth/v1/token?grant_type=id_token", body).await, 403, "insufficient_aal");
+    let reply = link(&app, &provider, &super::holder(&app, &raised), ada()).await;
+    assert_eq!(user_of(&app, &reply).await["app_metadata"]["providers"], json!(["email", "keycloak"]));
+    // By way of a provider nobody gets past it either.
+    let token = fragment(&visit(&app, &provider).go(ada()).await)["access_token"].clone();
+    assert_refused(&app.anonymous().bearer(&token).get(LINK).await, 403, "insufficient_aal");
+}
