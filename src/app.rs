@@ -48,6 +48,8 @@ pub struct Parts {
     pub tenants: tenants::Directory,
     /// Tokens that were found good.
     pub verified_tokens: auth::VerifiedTokens,
+    /// The keys that providers sign with.
+    pub provider_keys: auth::ProviderKeys,
     /// Cancelled when the process begins to stop: `/ready` says so, and what runs beside requests ends.
     pub stopping: CancellationToken,
 }
@@ -98,6 +100,7 @@ impl App {
             passwords,
             tenants,
             verified_tokens,
+            provider_keys: auth::ProviderKeys::default(),
             stopping: CancellationToken::new(),
         })))
     }

@@ -57,6 +57,16 @@ macro_rules! providers {
         /// The ways to sign in, and whether each is offered.
         #[derive(Default, Serialize, ToSchema)]
         pub(super) struct Providers { $($name: bool),+ }
+
+        impl Providers {
+            /// Says that one is offered. One that this wire has no place for is left out.
+            fn offer(&mut self, name: &str) {
+                match name {
+                    $(stringify!($name) => self.$name = true,)+
+                    _ => {}
+                }
+            }
+        }
     };
 }
 
@@ -71,8 +81,10 @@ providers! {
 pub(super) async fn get_auth_settings(visitor: Visitor) -> Json<AuthSettings> {
     let settings = &visitor.tenant.settings;
     let sign_up = &settings.sign_up;
+    let mut external = Providers { email: sign_up.email, phone: sign_up.phone, anonymous_users: sign_up.anonymous, ..Providers::default() };
+    settings.providers.iter().filter(|(_, provider)| provider.enabled).for_each(|(name, _)| external.offer(name));
     Json(AuthSettings {
-        external: Providers { email: sign_up.email, phone: sign_up.phone, anonymous_users: sign_up.anonymous, ..Providers::default() },
+        external,
         disable_signup: !sign_up.enabled,
         mailer_autoconfirm: sign_up.email_autoconfirm,
         phone_autoconfirm: settings.sms.autoconfirm,
@@ -99,4 +111,48 @@ pub(super) async fn get_key_set(CurrentTenant(tenant): CurrentTenant) -> Respons
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=600")),
     ];
     (headers, tenant.keys.jwks().to_owned()).into_response()
+}
+
+/// What this server would say to apps of others (OpenID Connect Discovery 1.0). Its tokens can be checked by it; nobody can be sent here
+/// to sign in for another app.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OpenIdConfiguration {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    userinfo_endpoint: String,
+    response_types_supported: [&'static str; 1],
+    response_modes_supported: [&'static str; 1],
+    grant_types_supported: [&'static str; 2],
+    subject_types_supported: [&'static str; 1],
+    id_token_signing_alg_values_supported: [&'static str; 2],
+    scopes_supported: [&'static str; 5],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    claims_supported: [&'static str; 7],
+    code_challenge_methods_supported: [&'static str; 2],
+}
+
+/// The description that programs look for which check tokens.
+#[utoipa::path(get, path = "/auth/v1/.well-known/openid-configuration", tag = "auth",
+    responses((status = 200, body = OpenIdConfiguration, description = "The description"), AuthFailures))]
+pub(super) async fn get_openid_configuration(CurrentTenant(tenant): CurrentTenant) -> Response {
+    let issuer = &tenant.issuer;
+    let configuration = OpenIdConfiguration {
+        issuer: issuer.clone(),
+        authorization_endpoint: format!("{issuer}/oauth/authorize"),
+        token_endpoint: format!("{issuer}/oauth/token"),
+        jwks_uri: format!("{issuer}/.well-known/jwks.json"),
+        userinfo_endpoint: format!("{issuer}/oauth/userinfo"),
+        response_types_supported: ["code"],
+        response_modes_supported: ["query"],
+        grant_types_supported: ["authorization_code", "refresh_token"],
+        subject_types_supported: ["public"],
+        id_token_signing_alg_values_supported: ["ES256", "RS256"],
+        scopes_supported: ["openid", "profile", "email", "phone", "offline_access"],
+        token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "none"],
+        claims_supported: ["sub", "aud", "iss", "exp", "iat", "email", "phone"],
+        code_challenge_methods_supported: ["S256", "plain"],
+    };
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=600"))], Json(configuration)).into_response()
 }

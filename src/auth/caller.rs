@@ -271,7 +271,7 @@ impl FromRequestParts<App> for CurrentUser {
     }
 }
 
-async fn find_user(app: &App, parts: &Parts) -> Result<CurrentUser, CallerError> {
+pub(super) async fn find_user(app: &App, parts: &Parts) -> Result<CurrentUser, CallerError> {
     let caller = find_caller(app, parts).await?;
     match caller.principal {
         Principal::User(user) => Ok(CurrentUser { tenant: caller.tenant, user }),

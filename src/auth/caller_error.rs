@@ -64,7 +64,7 @@ impl CallerError {
         }
     }
 
-    fn for_auth(self) -> AuthError {
+    pub(super) fn for_auth(self) -> AuthError {
         let (status, code) = match self {
             Self::NoKey | Self::NoBearer | Self::Refused(_) => (StatusCode::UNAUTHORIZED, AuthCode::NoAuthorization),
             Self::BadToken(_) | Self::NoSubject => (StatusCode::FORBIDDEN, AuthCode::BadJwt),

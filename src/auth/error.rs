@@ -157,6 +157,36 @@ codes! {
     WebauthnVerificationFailed "webauthn_verification_failed",
     /// Too much was asked in a short time.
     OverRequestRateLimit "over_request_rate_limit",
+    /// A code or state was used before.
+    FlowStateAlreadyUsed "flow_state_already_used",
+    /// No flow, or not one of this browser, awaits what came back from the provider.
+    BadOauthState "bad_oauth_state",
+    /// What came back from the provider is no answer.
+    BadOauthCallback "bad_oauth_callback",
+    /// The provider is not one that the tenant uses.
+    ProviderDisabled "provider_disabled",
+    /// The provider tells no mail address.
+    EmailAddressNotProvided "email_address_not_provided",
+    /// Users can't link and unlink identities here.
+    ManualLinkingDisabled "manual_linking_disabled",
+    /// The identity is a user's already.
+    IdentityAlreadyExists "identity_already_exists",
+    /// The user has no such identity.
+    IdentityNotFound "identity_not_found",
+    /// The user's only identity can't be given up.
+    SingleIdentityNotDeletable "single_identity_not_deletable",
+    /// Without the identity the user would have an address that is another's.
+    EmailConflictIdentityNotDeletable "email_conflict_identity_not_deletable",
+    /// There are as many custom providers as there can be.
+    OverCustomProviderQuota "over_custom_provider_quota",
+    /// There is no such custom provider.
+    CustomProviderNotFound "custom_provider_not_found",
+    /// There is no sign-in by SAML.
+    SamlProviderDisabled "saml_provider_disabled",
+    /// There is no sign-in by wallet.
+    Web3ProviderDisabled "web3_provider_disabled",
+    /// This part of the wire is not offered.
+    FeatureDisabled "feature_disabled",
     /// The request contradicts what is stored.
     Conflict "conflict",
     /// The body is larger than it may be.
@@ -245,12 +275,23 @@ pub struct AuthError {
     weak_password: Option<WeakPassword>,
     /// In how many seconds it may be asked again.
     retry_after: Option<i64>,
+    /// What OAuth calls it.
+    oauth: Option<&'static str>,
+    /// Whether it is answered as OAuth does (RFC 6749, 5.2).
+    is_of_oauth: bool,
+}
+
+/// An error as OAuth spells it.
+#[derive(Serialize)]
+struct OauthError<'e> {
+    error: &'e str,
+    error_description: &'e str,
 }
 
 impl AuthError {
     /// An error of this status.
     pub(super) fn new(status: StatusCode, code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), weak_password: None, retry_after: None }
+        Self { status, code, message: message.into(), weak_password: None, retry_after: None, oauth: None, is_of_oauth: false }
     }
 
     pub(super) fn bad_request(code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
@@ -324,6 +365,29 @@ impl AuthError {
         Self::forbidden(AuthCode::NotAdmin, "User not allowed")
     }
 
+    /// The same under this name of OAuth's.
+    pub(super) fn named(self, oauth: &'static str) -> Self {
+        Self { oauth: Some(oauth), ..self }
+    }
+
+    /// The same, answered as OAuth does.
+    pub(super) fn of_oauth(self, oauth: &'static str) -> Self {
+        Self { is_of_oauth: true, ..self.named(oauth) }
+    }
+
+    /// What OAuth calls an error of this kind (RFC 6749, 4.1.2.1), as far as it calls it anything.
+    pub(super) fn oauth_name(&self) -> Option<&'static str> {
+        let is_denied = matches!(self.code, AuthCode::SignupDisabled | AuthCode::UserBanned | AuthCode::ProviderEmailNeedsVerification);
+        self.oauth.or(match self.status {
+            _ if is_denied => Some("access_denied"),
+            StatusCode::FORBIDDEN => Some("access_denied"),
+            StatusCode::BAD_REQUEST => Some("invalid_request"),
+            StatusCode::UNAUTHORIZED => Some("unauthorized_client"),
+            status if status.is_server_error() => Some("server_error"),
+            _ => None,
+        })
+    }
+
     /// The status of the answer.
     pub(super) fn status(&self) -> StatusCode {
         self.status
@@ -395,6 +459,10 @@ impl IntoResponse for AuthError {
         let (status, code, dated) = (self.status, self.code, wants_text_codes());
         let error_id = self.error_id();
         let message = self.message.into_owned();
+        if self.is_of_oauth {
+            let body = OauthError { error: self.oauth.unwrap_or("invalid_request"), error_description: &message };
+            return (status, axum::Json(body)).into_response();
+        }
         let body = if dated {
             AuthErrorBody::Dated(DatedAuthError { code, message, weak_password: self.weak_password })
         } else {

@@ -13,7 +13,9 @@ mod admin;
 mod api;
 mod ask;
 mod audit;
+mod authorize;
 mod ban;
+mod callback;
 mod caller;
 mod caller_error;
 mod contact;
@@ -21,19 +23,24 @@ mod create_user;
 mod email;
 mod error;
 mod factors;
-#[expect(dead_code, reason = "the flows by providers use the rest of it")]
 mod flow_state;
 mod generate_link;
+mod id_token_sign_in;
+mod identities;
 mod invite;
 mod link;
+mod linking;
 mod mails;
 mod message;
 mod model;
 mod notice;
+mod off;
 mod one_time_token;
 mod otp;
+mod parameters;
 mod passkeys;
 mod phone;
+mod provider;
 mod reauthenticate;
 mod recover;
 mod redirect;
@@ -56,6 +63,7 @@ mod webauthn;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use self::provider::custom;
 pub use self::{
     caller::{Caller, CurrentTenant, Principal, Roles, ScopedKey, SignedIn, VerifiedTokens},
     caller_error::CallerError,
@@ -63,6 +71,7 @@ pub use self::{
     error::{AuthCode, AuthError, AuthErrorBody},
     factors::{Factor, FactorStatus, FactorType},
     model::{Identity, Metadata, Session, User},
+    provider::ProviderKeys,
     request::check_password,
     sql::delete_rows_of,
     sweep::{SWEEP_EVERY, keep_swept},
@@ -88,12 +97,20 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(generate_link::generate_link))
         .routes(routes!(user::get_user, user::update_user))
         .routes(routes!(sign_out::delete_sessions))
+        .routes(routes!(authorize::authorize_user))
+        .routes(routes!(callback::finish_authorization, callback::finish_authorization_by_form))
+        .routes(routes!(authorize::link_identity))
+        .routes(routes!(identities::unlink_identity))
         .routes(routes!(admin::list_users, admin::create_user))
         .routes(routes!(audit::list_audit_entries))
         .routes(routes!(admin::get_user_by_id, admin::update_user_by_id, admin::delete_user_by_id))
         .merge(factors::router())
         .merge(passkeys::router())
         .merge(sessions::router())
+        .routes(routes!(custom::list_custom_providers, custom::create_custom_provider))
+        .routes(routes!(custom::get_custom_provider, custom::update_custom_provider, custom::delete_custom_provider))
+        .routes(routes!(api::get_openid_configuration))
+        .merge(off::router())
 }
 
 /// The kinds of jobs of this room.

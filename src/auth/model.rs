@@ -312,7 +312,7 @@ impl IdentityRow {
         let mut identity_data = signup;
         identity_data.extend(email_claims(user, email, is_confirmed));
         Self {
-            id: Uuid::new_v4(),
+            id: Uuid::now_v7(),
             user_id: user,
             provider: EMAIL_PROVIDER.to_owned(),
             provider_id: user.to_string(),

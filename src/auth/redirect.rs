@@ -11,10 +11,7 @@ use axum::{
 };
 use url::{Url, form_urlencoded};
 
-use super::{
-    error::{AuthCode, AuthError},
-    model::Session,
-};
+use super::{error::AuthError, model::Session};
 use crate::{
     app::App,
     tenants::{Tenant, read_redirect},
@@ -45,12 +42,8 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 impl AskedRedirect {
-    /// Only what the body of a request asks for.
-    pub(super) fn of(asked: Option<String>) -> Self {
-        Self { asked: asked.filter(|asked| !asked.is_empty()), referer: None }
-    }
-
     /// The same, unless the body of the request asks for something else.
+    #[expect(dead_code, reason = "the flows by mail ask for it")]
     #[must_use]
     pub(super) fn or_in_body(self, asked: Option<String>) -> Self {
         Self { asked: self.asked.or(asked).filter(|asked| !asked.is_empty()), referer: self.referer }
@@ -147,23 +140,10 @@ pub(super) fn with_session(to: &Url, session: &Session, more: &[(&str, &str)]) -
 /// The address with an error in its fragment, and in its query too where the flow is one that reads it there.
 pub(super) fn with_error(to: &Url, error: &AuthError, is_in_query: bool) -> Url {
     let mut outcome = vec![("error_code", error.code().as_str()), ("error_description", error.message())];
-    outcome.extend(oauth_name(error).map(|name| ("error", name)));
+    outcome.extend(error.oauth_name().map(|name| ("error", name)));
     outcome.sort_unstable();
     let to = if is_in_query { with_query(to, &outcome) } else { to.clone() };
     with_fragment(&to, &outcome)
-}
-
-/// What OAuth calls an error of this kind (RFC 6749, 4.1.2.1).
-fn oauth_name(error: &AuthError) -> Option<&'static str> {
-    let is_denied = matches!(error.code(), AuthCode::SignupDisabled | AuthCode::UserBanned | AuthCode::ProviderEmailNeedsVerification);
-    match error.status() {
-        _ if is_denied => Some("access_denied"),
-        StatusCode::FORBIDDEN => Some("access_denied"),
-        StatusCode::BAD_REQUEST => Some("invalid_request"),
-        StatusCode::UNAUTHORIZED => Some("unauthorized_client"),
-        status if status.is_server_error() => Some("server_error"),
-        _ => None,
-    }
 }
 
 /// Sends the user on. What is in the address is for the app alone: no cache keeps it and no further request tells it.
@@ -182,6 +162,7 @@ pub(super) fn send_to(status: StatusCode, to: &Url) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::AuthCode;
 
     fn url(text: &str) -> Url {
         Url::parse(text).unwrap()

@@ -13,7 +13,9 @@ use super::{
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
     flow_state,
+    id_token_sign_in::{self, LinkingUser},
     model::{Session, UserRow},
+    off,
     phone::Phone,
     refresh,
     request::{JsonBody, weakness},
@@ -32,12 +34,12 @@ use crate::{
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Grant {
-    /// `password`, `refresh_token` or `pkce`.
+    /// `password`, `refresh_token`, `pkce` or `id_token`.
     #[param(example = "password")]
     grant_type: Option<String>,
 }
 
-/// What each grant asks for: `email` or `phone` and `password`, `refresh_token`, or `auth_code` and `code_verifier`.
+/// What each grant asks for: `email` or `phone` and `password`, `refresh_token`, `auth_code` and `code_verifier`, or `id_token`.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct TokenRequest {
     /// The mail address, for `password`.
@@ -54,6 +56,20 @@ pub(super) struct TokenRequest {
     auth_code: Option<String>,
     /// The verifier of the challenge that the flow began with, for `pkce`.
     code_verifier: Option<String>,
+    /// What the app got from the provider, for `id_token`.
+    pub(super) id_token: Option<String>,
+    /// Who the provider is, for `id_token`.
+    pub(super) provider: Option<String>,
+    /// What the hash in the ID token is of.
+    pub(super) nonce: Option<String>,
+    /// What the provider gave beside the ID token.
+    pub(super) access_token: Option<String>,
+    /// What the provider calls the app, with `issuer` instead of `provider`.
+    pub(super) client_id: Option<String>,
+    /// Who made the ID token.
+    pub(super) issuer: Option<String>,
+    /// Whether the identity is to be added to the user whose token comes along.
+    pub(super) link_identity: Option<bool>,
 }
 
 /// Signs in, or goes on with a session.
@@ -64,6 +80,7 @@ pub(super) async fn create_token(
     State(app): State<App>,
     visitor: Visitor,
     client: Client,
+    LinkingUser(linking): LinkingUser,
     grant: Result<Query<Grant>, QueryRejection>,
     JsonBody(asked): JsonBody<TokenRequest>,
 ) -> Result<Json<Session>, AuthError> {
@@ -79,6 +96,8 @@ pub(super) async fn create_token(
             let (code, verifier) = (asked.auth_code.unwrap_or_default(), asked.code_verifier.unwrap_or_default());
             flow_state::exchange(&app, &visitor.tenant, &code, &verifier, client).await?
         }
+        Some("id_token") => id_token_sign_in::sign_in(&app, &visitor.tenant, asked, linking, client).await?,
+        Some("web3") => return Err(off::web3_disabled()),
         _ => return Err(AuthError::bad_request(AuthCode::InvalidCredentials, "unsupported_grant_type")),
     };
     Ok(Json(session))

@@ -1,9 +1,10 @@
 //! Every statement about users and sessions.
 
 pub(super) mod audit;
+pub(super) mod custom_providers;
 mod factors;
-#[expect(dead_code, reason = "the flows by providers use the rest of it")]
 pub(super) mod flow_states;
+pub(super) mod identities;
 pub(super) mod messages;
 pub(super) mod one_time_tokens;
 mod passkeys;
@@ -367,6 +368,7 @@ pub(super) async fn delete_other_sessions(tx: &Tx, tenant: TenantId, user: Uuid,
 pub async fn delete_rows_of(conn: &Conn, tenant: TenantId) -> Result<()> {
     conn.query("DELETE FROM flow_states WHERE tenant_id = $1").bind(tenant).execute().await?;
     messages::delete_requests_of(conn, tenant).await?;
+    conn.query("DELETE FROM custom_providers WHERE tenant_id = $1").bind(tenant).execute().await?;
     conn.query("DELETE FROM users WHERE tenant_id = $1").bind(tenant).execute().await?;
     Ok(())
 }

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use aws_lc_rs::{constant_time, digest, rand};
-use base64::{Engine as _, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 
 /// Bytes nobody can guess.
 pub fn random<const N: usize>() -> [u8; N] {

@@ -37,6 +37,7 @@ migrations![
     "0007_flow_states",
     "0008_factors",
     "0010_audit",
+    "0012_providers",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.

@@ -30,7 +30,10 @@ pub use self::{
     model::{Action, ApiKey, KeyGrant, Reference, SCOPE_RESOURCES, Scopes, Tenant, TenantStatus},
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
-    settings::{MailKind, MailTemplate, MfaSettings, RedirectSettings, SecretSetting, SessionSettings, SmsProvider, TenantSettings, read_redirect},
+    settings::{
+        IdentitySettings, MailKind, MailTemplate, MfaSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting, SessionSettings,
+        SmsProvider, TenantSettings, read_redirect,
+    },
     signing::{TokenError, TokenKind},
     sql::{KeyRow, OperatorKeyRow, TenantRow},
 };

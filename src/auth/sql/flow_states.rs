@@ -125,11 +125,6 @@ pub(in crate::auth) async fn delete_by_code(tx: &Tx, tenant: TenantId, id: Uuid,
     Ok(deleted == 1)
 }
 
-pub(in crate::auth) async fn delete(tx: &Tx, tenant: TenantId, id: Uuid) -> Result<()> {
-    tx.query("DELETE FROM flow_states WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(id).execute().await?;
-    Ok(())
-}
-
 pub(in crate::auth) async fn delete_of_user(tx: &Tx, tenant: TenantId, user: Uuid) -> Result<()> {
     tx.query("DELETE FROM flow_states WHERE tenant_id = $1 AND user_id = $2").bind(tenant).bind(user).execute().await?;
     Ok(())

@@ -5,9 +5,12 @@
 
 mod mail;
 mod mfa;
+mod providers;
 mod redirects;
 mod secret;
 mod sms;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,6 +23,7 @@ use self::{
 pub use self::{
     mail::{MailKind, MailTemplate},
     mfa::MfaSettings,
+    providers::{IdentitySettings, PROVIDERS, ProviderSettings},
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
     sms::SmsProvider,
@@ -50,6 +54,10 @@ pub struct TenantSettings {
     pub sms: SmsSettings,
     /// Second factors and passkeys.
     pub mfa: MfaSettings,
+    /// Who else may vouch for users, by name: `google`, `github`, …
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// Which identities a user may have.
+    pub identities: IdentitySettings,
     /// Who may see which files.
     pub storage: StorageSettings,
 }
@@ -183,12 +191,14 @@ impl TenantSettings {
         self.otp.check()?;
         self.mail.check()?;
         self.sms.check()?;
-        self.mfa.check()
+        self.mfa.check()?;
+        providers::check(&self.providers)
     }
 
     /// Every secret there is, wherever it stands.
     fn secrets(&mut self) -> Vec<&mut SecretSetting> {
-        vec![&mut self.sms.auth_token]
+        let providers = self.providers.values_mut().map(|provider| &mut provider.secret);
+        providers.chain([&mut self.sms.auth_token]).collect()
     }
 
     /// As they are stored: checked, secrets sealed.

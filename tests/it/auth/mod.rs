@@ -2,13 +2,18 @@
 
 mod admin;
 mod audit;
+mod custom_providers;
 mod errors;
 mod factors;
 mod flows;
 mod general;
+mod id_token;
 mod invite;
+mod linking;
 mod mails;
+mod off;
 mod passkeys;
+mod providers;
 mod refresh;
 mod sessions;
 mod sign_in;

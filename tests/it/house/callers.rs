@@ -15,6 +15,10 @@ const OPEN: &[&str] = &[
     "/auth/v1/health",
     "/auth/v1/.well-known/jwks.json",
     "/auth/v1/verify/confirm",
+    "/auth/v1/.well-known/openid-configuration",
+    // Browsers come here, with a state that is checked.
+    "/auth/v1/authorize",
+    "/auth/v1/callback",
     "/storage/v1/status",
     "/storage/v1/version",
 ];

@@ -3,6 +3,7 @@
 //! Requests go through the same front as those of a socket. The clock stands still until a test moves it.
 
 mod client;
+mod identity_provider;
 mod stand_in;
 
 use std::{path::Path, sync::OnceLock};
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::{
     client::{Client, Reply},
+    identity_provider::{CLIENT_ID, CLIENT_SECRET, Fault, IdentityProvider},
     stand_in::StandIn,
 };
 

@@ -1,0 +1,379 @@
+//! Whose user a profile is: the rules by which what a provider tells becomes a user, joins one, or is refused.
+//!
+//! An identity that is known signs its user in. A mail address joins a user only if the provider says that it is the person's, and the
+//! user has confirmed the same one. An account that nobody has confirmed may have been made by somebody who waits for its owner (V2, V3):
+//! the owner gets it without anything that was put there before. An address that the provider does not vouch for proves nothing (V4).
+//!
+//! All of this happens in one transaction, after everything that others are asked.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    create_user::user_with_email,
+    error::{AuthCode, AuthError},
+    flow_state::{self, code_ends},
+    model::{AUTHENTICATED, IdentityRow, Metadata, Session, SessionRow, UserRow, merge, object},
+    provider::Profile,
+    request::check_user_metadata,
+    session::{self, Client, Opened, Proof},
+    sql::{self, flow_states, identities},
+};
+use crate::{
+    app::App,
+    audit::{self, Action, Event, Origin},
+    db::{Json, Timestamp, Tx},
+    error::{ConstraintKind, Error, Result as DbResult},
+    tenants::{Tenant, TenantId},
+};
+
+/// What a tenant has to say about who becomes a user.
+#[derive(Clone)]
+struct Rules {
+    is_sign_up_enabled: bool,
+    is_autoconfirmed: bool,
+    /// Where the profile came from, for the audit log.
+    origin: Origin,
+}
+
+impl Rules {
+    fn of(tenant: &Tenant) -> Self {
+        Self {
+            is_sign_up_enabled: tenant.settings.sign_up.enabled,
+            is_autoconfirmed: tenant.settings.sign_up.email_autoconfirm,
+            origin: Origin::here(),
+        }
+    }
+}
+
+impl Rules {
+    fn event(&self, action: Action, user: Uuid, profile: &Profile) -> Event {
+        Event::of(action, self.origin.clone()).by_user(user).about(user).with("provider", profile.provider.clone())
+    }
+}
+
+/// What became of a profile.
+enum Joined {
+    /// It is this user, who may be signed in.
+    User(Uuid),
+    /// It is a user whose mail address has to be confirmed first.
+    Unconfirmed,
+    /// Somebody else has taken the address at this moment: who looks again finds that user.
+    Met,
+}
+
+type Outcome = DbResult<Result<Joined, AuthError>>;
+
+/// A user who is signed in and wants an identity more, and that session.
+pub(super) type Linking = Option<(Uuid, Uuid)>;
+
+/// The code of a flow, to be stored with what the provider gave.
+#[derive(Clone)]
+pub(super) struct CodeOf {
+    pub(super) flow: Uuid,
+    pub(super) code_hash: [u8; 32],
+    pub(super) secret: Vec<u8>,
+}
+
+/// What follows when it is known whose profile it is, in the same transaction.
+#[derive(Clone)]
+enum Then {
+    Open(Box<SessionRow>, Client),
+    Issue(CodeOf),
+}
+
+/// Signs the user of a profile in.
+pub(super) async fn sign_in(
+    app: &App,
+    tenant: &Tenant,
+    profile: &Profile,
+    linking: Linking,
+    method: &'static str,
+    client: Client,
+) -> Result<Session, AuthError> {
+    let now = app.clock.now();
+    // Whose session it is, only the transaction finds out.
+    let row = session::begin(app, tenant, now, Uuid::nil(), &Proof { method, provider: Some(profile.provider.clone()) });
+    let (user, opened) = settle(app, tenant, now, profile, linking, Then::Open(Box::new(row.clone()), client)).await?;
+    let opened = opened.ok_or_else(banned)?;
+    session::answer(app, tenant, now, &SessionRow { user_id: user, ..row }, opened).await
+}
+
+/// Gives a flow the code that signs the user of a profile in.
+pub(super) async fn issue_code(app: &App, tenant: &Tenant, profile: &Profile, linking: Linking, code: CodeOf) -> Result<(), AuthError> {
+    settle(app, tenant, app.clock.now(), profile, linking, Then::Issue(code)).await.map(drop)
+}
+
+fn banned() -> AuthError {
+    AuthError::forbidden(AuthCode::UserBanned, "User is banned")
+}
+
+async fn settle(
+    app: &App,
+    tenant: &Tenant,
+    now: Timestamp,
+    profile: &Profile,
+    linking: Linking,
+    then: Then,
+) -> Result<(Uuid, Option<Opened>), AuthError> {
+    // Two first visits at the same moment can meet: then the second finds what the first has made.
+    match attempt(app, tenant, now, profile, linking, then.clone()).await {
+        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => attempt(app, tenant, now, profile, linking, then).await?,
+        outcome => outcome?,
+    }
+}
+
+type Settled = Result<(Uuid, Option<Opened>), AuthError>;
+
+async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, profile: &Profile, linking: Linking, then: Then) -> DbResult<Settled> {
+    let (id, rules, profile) = (tenant.id, Rules::of(tenant), profile.clone());
+    app.db
+        .write(move |tx| async move {
+            let joined = match linking {
+                Some((user, session)) => link_to(&tx, id, now, &rules, (user, session), &profile).await?,
+                None => match join(&tx, id, now, &rules, &profile).await? {
+                    Ok(Joined::Met) => join(&tx, id, now, &rules, &profile).await?,
+                    joined => joined,
+                },
+            };
+            let user = match joined {
+                Ok(Joined::User(user)) => user,
+                Ok(Joined::Met) => return Ok(Err(Error::unavailable("the account was made at the same moment; try again").into())),
+                Ok(Joined::Unconfirmed) => return Ok(Err(unconfirmed(&profile))),
+                Err(error) => return Ok(Err(error)),
+            };
+            match then {
+                Then::Open(mut row, client) => {
+                    row.user_id = user;
+                    Ok(Ok((user, session::store(&tx, id, now, &row, &client).await?)))
+                }
+                Then::Issue(CodeOf { flow, code_hash, secret }) => {
+                    flow_states::set_code(&tx, id, flow, user, &code_hash, &secret, code_ends(now)).await?;
+                    Ok(Ok((user, None)))
+                }
+            }
+        })
+        .await
+}
+
+fn unconfirmed(profile: &Profile) -> AuthError {
+    let provider = &profile.provider;
+    let message = format!("Unverified email with {provider}. A confirmation email has been sent to your {provider} email");
+    AuthError::unprocessable(AuthCode::ProviderEmailNeedsVerification, message)
+}
+
+/// Finds or makes the user of a profile.
+async fn join(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, profile: &Profile) -> Outcome {
+    if let Some(identity) = identities::find(tx, tenant, &profile.provider, &profile.subject).await? {
+        return come_again(tx, tenant, now, rules, profile, identity).await;
+    }
+    let Some(email) = &profile.email else {
+        if !profile.email_optional {
+            return Ok(Err(no_email()));
+        }
+        return sign_up(tx, tenant, now, rules, profile, false).await;
+    };
+    match sql::find_user_by_email(tx, tenant, email).await? {
+        Some(user) if profile.is_verified => link_by_email(tx, tenant, now, rules, user.id, profile).await,
+        // Where addresses are to be confirmed it waits for that, and its owner's account is left alone.
+        Some(_) if !rules.is_autoconfirmed => Ok(Ok(Joined::Unconfirmed)),
+        // The address is another's, as far as anybody knows: this user has none.
+        Some(_) => sign_up(tx, tenant, now, rules, profile, false).await,
+        None => sign_up(tx, tenant, now, rules, profile, true).await,
+    }
+}
+
+fn no_email() -> AuthError {
+    AuthError::unprocessable(AuthCode::EmailAddressNotProvided, "Error getting user email from external provider")
+}
+
+/// An identity that is known.
+async fn come_again(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, profile: &Profile, mut identity: IdentityRow) -> Outcome {
+    let Some(mut user) = sql::lock_user(tx, tenant, identity.user_id).await? else { return Ok(Err(AuthError::user_not_found())) };
+    if user.is_banned(now) {
+        return Ok(Err(banned()));
+    }
+    let is_same_address = profile.email.as_ref().is_some_and(|email| user.email.as_deref() == Some(email.as_str()));
+    if profile.is_verified && is_same_address && user.email_confirmed_at.is_none() {
+        take_over(tx, tenant, &mut user, Some(identity.id)).await?;
+        confirm(&mut user, now);
+    }
+    identity.identity_data = Json(Value::Object(profile.claims.clone()));
+    identity.email = profile.email.clone().map(String::from);
+    identity.last_sign_in_at = Some(now);
+    identity.updated_at = now;
+    identities::note_sign_in(tx, tenant, &identity).await?;
+    write(tx, tenant, now, &mut user, profile).await?;
+    Ok(Ok(standing(&user, rules, profile)))
+}
+
+/// The owner of an address comes with proof of it.
+async fn link_by_email(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, user: Uuid, profile: &Profile) -> Outcome {
+    let Some(mut user) = sql::lock_user(tx, tenant, user).await? else { return Ok(Err(AuthError::user_not_found())) };
+    if user.is_banned(now) {
+        return Ok(Err(banned()));
+    }
+    if user.email_confirmed_at.is_none() {
+        take_over(tx, tenant, &mut user, None).await?;
+        confirm(&mut user, now);
+    }
+    sql::insert_identity(tx, tenant, &identity_of(profile, user.id, now)).await?;
+    audit::note(tx, tenant, now, &rules.event(Action::IdentityLinked, user.id, profile)).await?;
+    write(tx, tenant, now, &mut user, profile).await?;
+    Ok(Ok(Joined::User(user.id)))
+}
+
+/// Somebody new, who has the address of the profile or none.
+async fn sign_up(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, profile: &Profile, has_address: bool) -> Outcome {
+    if !rules.is_sign_up_enabled {
+        return Ok(Err(AuthError::unprocessable(AuthCode::SignupDisabled, "Signups not allowed for this instance")));
+    }
+    let id = Uuid::new_v4();
+    let mut user = match (&profile.email, has_address) {
+        (Some(email), true) => user_with_email(id, email, profile.is_verified, now),
+        _ => user_without_email(id, now),
+    };
+    user.app_metadata = Json(json!({ "provider": profile.provider, "providers": [profile.provider] }));
+    user.user_metadata = Json(Value::Object(profile.claims.clone()));
+    if !sql::insert_user(tx, tenant, &user).await? {
+        return Ok(Ok(Joined::Met));
+    }
+    sql::insert_identity(tx, tenant, &identity_of(profile, id, now)).await?;
+    audit::note(tx, tenant, now, &rules.event(Action::UserSignedUp, id, profile)).await?;
+    Ok(Ok(standing(&user, rules, profile)))
+}
+
+fn user_without_email(id: Uuid, now: Timestamp) -> UserRow {
+    UserRow {
+        id,
+        aud: AUTHENTICATED.to_owned(),
+        role: AUTHENTICATED.to_owned(),
+        email: None,
+        phone: None,
+        encrypted_password: None,
+        email_confirmed_at: None,
+        phone_confirmed_at: None,
+        invited_at: None,
+        confirmation_sent_at: None,
+        recovery_sent_at: None,
+        new_email: None,
+        email_change_sent_at: None,
+        last_sign_in_at: None,
+        app_metadata: Json(json!({})),
+        user_metadata: Json(json!({})),
+        is_anonymous: false,
+        banned_until: None,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    }
+}
+
+/// Whether the user may be signed in, or has an address to confirm.
+fn standing(user: &UserRow, rules: &Rules, profile: &Profile) -> Joined {
+    let is_confirmed = user.email_confirmed_at.is_some() || user.phone_confirmed_at.is_some();
+    let needs_no_address = user.email.is_none() && profile.email_optional;
+    if is_confirmed || needs_no_address || rules.is_autoconfirmed { Joined::User(user.id) } else { Joined::Unconfirmed }
+}
+
+/// Takes away everything by which somebody else could come in again. What an admin noted stays.
+async fn take_over(tx: &Tx, tenant: TenantId, user: &mut UserRow, keep: Option<Uuid>) -> DbResult<()> {
+    user.encrypted_password = None;
+    user.phone = None;
+    user.phone_confirmed_at = None;
+    user.new_email = None;
+    user.user_metadata = Json(json!({}));
+    identities::delete_others(tx, tenant, user.id, keep.unwrap_or_default()).await?;
+    sql::delete_sessions_of(tx, tenant, user.id).await?;
+    sql::delete_factors_of(tx, tenant, user.id).await?;
+    sql::delete_passkeys_of(tx, tenant, user.id).await?;
+    flow_state::delete_all_of(tx, tenant, user.id).await
+}
+
+fn confirm(user: &mut UserRow, now: Timestamp) {
+    user.email_confirmed_at = Some(now);
+}
+
+fn identity_of(profile: &Profile, user: Uuid, now: Timestamp) -> IdentityRow {
+    IdentityRow {
+        id: Uuid::now_v7(),
+        user_id: user,
+        provider: profile.provider.clone(),
+        provider_id: profile.subject.clone(),
+        identity_data: Json(Value::Object(profile.claims.clone())),
+        email: profile.email.clone().map(String::from),
+        last_sign_in_at: Some(now),
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// Writes the user with what the profile adds to it.
+async fn write(tx: &Tx, tenant: TenantId, now: Timestamp, user: &mut UserRow, profile: &Profile) -> DbResult<()> {
+    add_claims(user, profile);
+    note_providers(tx, tenant, user).await?;
+    user.updated_at = now;
+    sql::update_user(tx, tenant, user).await
+}
+
+/// What the user has noted of itself stays, unless the tenant wants it otherwise.
+fn add_claims(user: &mut UserRow, profile: &Profile) {
+    let own = object(user.user_metadata.clone());
+    let is_new = |name: &String| profile.overwrite_metadata || !own.contains_key(name);
+    let mut added: Metadata = profile.claims.iter().filter(|(name, _)| is_new(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    if user.email_confirmed_at.is_some() && profile.is_verified {
+        added.insert("email_verified".to_owned(), json!(true));
+    }
+    let mut metadata = user.user_metadata.clone();
+    merge(&mut metadata, added);
+    // Every token carries it: what does not fit is left out rather than to lock the user out.
+    if check_user_metadata(&object(metadata.clone())).is_ok() {
+        user.user_metadata = metadata;
+    }
+}
+
+/// Notes in `app_metadata` what the user signs in with.
+pub(super) async fn note_providers(tx: &Tx, tenant: TenantId, user: &mut UserRow) -> DbResult<()> {
+    let mut providers: Vec<String> = Vec::new();
+    for identity in sql::identities_of(tx, tenant, user.id).await? {
+        if !providers.contains(&identity.provider) {
+            providers.push(identity.provider);
+        }
+    }
+    let before = user.app_metadata.0["provider"].as_str().filter(|before| providers.iter().any(|provider| provider == before)).map(str::to_owned);
+    let first = before.or_else(|| providers.first().cloned());
+    merge(&mut user.app_metadata, [("provider".to_owned(), json!(first)), ("providers".to_owned(), json!(providers))].into_iter().collect());
+    Ok(())
+}
+
+/// Adds an identity to a user who is signed in and asked for it.
+async fn link_to(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, (user, session): (Uuid, Uuid), profile: &Profile) -> Outcome {
+    let refuse = |message: &'static str| Ok(Err(AuthError::unprocessable(AuthCode::IdentityAlreadyExists, message)));
+    // Who signed out meanwhile does not want it any more.
+    let asked = sql::find_session(tx, tenant, session).await?.is_some_and(|session| session.user_id == user);
+    let Some(mut user) = sql::lock_user(tx, tenant, user).await?.filter(|user| asked && user.deleted_at.is_none()) else {
+        return Ok(Err(AuthError::forbidden(AuthCode::SessionNotFound, "Session from session_id claim in JWT does not exist")));
+    };
+    match identities::find(tx, tenant, &profile.provider, &profile.subject).await? {
+        Some(identity) if identity.user_id == user.id => return refuse("Identity is already linked"),
+        Some(_) => return refuse("Identity is already linked to another user"),
+        None => {}
+    }
+    if let Some(email) = profile.email.as_ref().filter(|_| user.email.is_none()) {
+        if sql::find_user_by_email(tx, tenant, email).await?.is_some() {
+            return Ok(Err(AuthError::bad_request(AuthCode::EmailExists, "A user with this email address has already been registered")));
+        }
+        // An address that the provider does not vouch for stays with the identity.
+        if profile.is_verified {
+            user.email = Some(email.as_str().to_owned());
+            confirm(&mut user, now);
+        }
+    }
+    sql::insert_identity(tx, tenant, &identity_of(profile, user.id, now)).await?;
+    audit::note(tx, tenant, now, &rules.event(Action::IdentityLinked, user.id, profile)).await?;
+    write(tx, tenant, now, &mut user, profile).await?;
+    if user.is_anonymous {
+        identities::set_known(tx, tenant, user.id).await?;
+    }
+    Ok(Ok(Joined::User(user.id)))
+}
