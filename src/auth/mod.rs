@@ -20,6 +20,7 @@ mod error;
 mod factors;
 #[expect(dead_code, reason = "the flows by mail and by providers begin with it")]
 mod flow_state;
+mod import;
 mod model;
 mod passkeys;
 #[expect(dead_code, reason = "the flows by mail and by providers end with it")]
@@ -45,6 +46,7 @@ pub use self::{
     create_user::{NewPassword, NewUser, create_user},
     error::{AuthCode, AuthError, AuthErrorBody},
     factors::{Factor, FactorStatus, FactorType},
+    import::{FirebaseHash, RefusedRecord, Source, UserImport, UserReport, import_users},
     model::{Identity, Metadata, Session, User},
     request::check_password,
     sql::delete_rows_of,

@@ -4,6 +4,7 @@ pub(super) mod audit;
 mod factors;
 #[expect(dead_code, reason = "the flows by mail and by providers use it")]
 pub(super) mod flow_states;
+pub(super) mod import;
 mod passkeys;
 mod sessions;
 

@@ -27,7 +27,17 @@ macro_rules! migrations {
     };
 }
 
-migrations!["0001_tenants", "0002_auth", "0003_records", "0004_storage", "0005_jobs", "0007_flow_states", "0008_factors", "0010_audit"];
+migrations![
+    "0001_tenants",
+    "0002_auth",
+    "0003_records",
+    "0004_storage",
+    "0005_jobs",
+    "0007_flow_states",
+    "0008_factors",
+    "0010_audit",
+    "0011_imported_tokens"
+];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.
 const LOCK_KEY: i64 = 0x6261_7361_6c74;

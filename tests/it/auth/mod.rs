@@ -5,6 +5,7 @@ mod audit;
 mod errors;
 mod factors;
 mod general;
+mod import;
 mod passkeys;
 mod refresh;
 mod sessions;
