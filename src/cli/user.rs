@@ -67,7 +67,7 @@ struct Import {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Product {
-    /// auth.users, auth.identities, …: CSV, JSON, or a plain pg_dump
+    /// auth.users, auth.identities, …: CSV, JSON, or a plain dump of the database
     Supabase,
     /// firebase auth:export users.json
     Firebase,
@@ -77,7 +77,7 @@ enum Product {
     Keycloak,
     /// The users and _externalAuths of a database, CSV or JSON
     Pocketbase,
-    /// Our own columns: id, email, email_confirmed, phone, password_hash, app_metadata, user_metadata, …
+    /// Columns of our own; a wrong one is answered with the list of them
     Csv,
 }
 

@@ -89,7 +89,7 @@ pub struct RefusedRecord {
 
 /// Imports users into a tenant, telling `progress` how many records are done after every chunk.
 pub async fn import_users(app: &App, tenant: &Tenant, import: UserImport, progress: impl FnMut(usize) + Send) -> Result<UserReport> {
-    let mut run = Run { app, tenant, now: app.clock.now(), dry_run: import.dry_run, report: UserReport::default(), progress, done: 0 };
+    let mut run = Run { app, tenant, now: app.clock.now(), is_dry: import.dry_run, report: UserReport::default(), progress, done: 0 };
     for pass in [Pass::Users, Pass::Belongings, Pass::Tokens] {
         for file in &import.files {
             run.file(file, &import.source, pass).await?;
@@ -108,7 +108,7 @@ struct Run<'a, P> {
     app: &'a App,
     tenant: &'a Tenant,
     now: Timestamp,
-    dry_run: bool,
+    is_dry: bool,
     report: UserReport,
     progress: P,
     done: usize,
@@ -150,8 +150,8 @@ impl<P: FnMut(usize) + Send> Run<'_, P> {
         }
         let (lines, ready): (Vec<u64>, Vec<Ready>) = ready.into_iter().unzip();
         let problems: Vec<Option<String>> = ready.iter().map(Ready::missing).collect();
-        let (tenant, now, dry_run) = (self.tenant.id, self.now, self.dry_run);
-        let outcomes = if dry_run {
+        let (tenant, now) = (self.tenant.id, self.now);
+        let outcomes = if self.is_dry {
             let conn = self.app.db.read().await?;
             let mut outcomes = Vec::with_capacity(ready.len());
             for piece in &ready {
@@ -213,7 +213,7 @@ impl<P: FnMut(usize) + Send> Run<'_, P> {
 /// What a record holds for this pass. What is wrong with a file is told the first time it is read, else where it belongs.
 fn pieces_of(item: Item, source: &Source, pass: Pass) -> Vec<Placed> {
     let line = item.line;
-    let pieces = item.fields.and_then(|fields| source.read(item.table.as_deref(), Fields(fields)));
+    let pieces = item.fields.and_then(|fields| source.read(item.table.as_deref(), &Fields(fields)));
     match pieces {
         Ok(pieces) => pieces.into_iter().filter(|piece| piece.pass() == pass).map(|piece| Placed { line, piece: Ok(piece) }).collect(),
         Err(why) if pass == Pass::Users => vec![Placed { line, piece: Err(why) }],

@@ -25,7 +25,7 @@ pub enum Source {
     Auth0,
     /// Keycloak: a realm's export with its users.
     Keycloak,
-    /// PocketBase: the records of a collection of users and of `_externalAuths`, as CSV or JSON.
+    /// `PocketBase`: the records of a collection of users and of `_externalAuths`, as CSV or JSON.
     PocketBase,
     /// A CSV file with our own columns.
     Csv,
@@ -64,13 +64,13 @@ fn padded(text: &str) -> String {
 
 impl Source {
     /// What a record of this product is. `table` is what the file calls it.
-    pub(super) fn read(&self, table: Option<&str>, fields: Fields) -> Read<Vec<Piece>> {
+    pub(super) fn read(&self, table: Option<&str>, fields: &Fields) -> Read<Vec<Piece>> {
         match self {
-            Self::Supabase => supabase(table, &fields),
-            Self::Firebase(hash) => firebase(hash.as_ref(), &fields).map(user),
-            Self::Auth0 => auth0(&fields),
-            Self::Keycloak => keycloak(&fields).map(user),
-            Self::PocketBase => pocketbase(&fields),
+            Self::Supabase => supabase(table, fields),
+            Self::Firebase(hash) => firebase(hash.as_ref(), fields).map(user),
+            Self::Auth0 => auth0(fields),
+            Self::Keycloak => keycloak(fields).map(user),
+            Self::PocketBase => pocketbase(fields),
             Self::Csv => plain(fields).map(user),
         }
     }
@@ -486,7 +486,7 @@ const COLUMNS: [&str; 15] = [
     "totp_secret",
 ];
 
-fn plain(fields: Fields) -> Read<Incoming> {
+fn plain(fields: &Fields) -> Read<Incoming> {
     if let Some(unknown) = fields.0.keys().find(|name| !COLUMNS.contains(&name.as_str()) && !name.starts_with("user_metadata.")) {
         return Err(format!("\"{unknown}\" is no column; take {}, or user_metadata.NAME", COLUMNS.join(", ")));
     }

@@ -340,9 +340,8 @@ async fn an_old_projects_tokens_are_believed_once_its_issuer_is() {
             .unwrap();
     let issuer = "https://abcdefghijklmnopqrst.supabase.co/auth/v1";
     let token = |claims: Value| {
-        let mut header = jsonwebtoken::Header::default();
         // Supabase names its secret; nobody here knows the name.
-        header.kid = Some("MS7Lp2Bh0mW4".to_owned());
+        let header = jsonwebtoken::Header { kid: Some("MS7Lp2Bh0mW4".to_owned()), ..Default::default() };
         jsonwebtoken::encode(&header, &claims, &jsonwebtoken::EncodingKey::from_secret(secret.as_bytes())).unwrap()
     };
     let claims = json!({ "iss": issuer, "sub": user.id, "aud": "authenticated", "role": "authenticated", "exp": now + 600, "iat": now, "session_id": session["session_id"] });
