@@ -25,6 +25,7 @@ const HIDDEN: &str = "[hidden]";
 #[expect(missing_docs, reason = "config/default.toml documents each key")]
 pub struct Config {
     pub listen: SocketAddr,
+    pub listeners: Vec<Listener>,
     pub public_url: String,
     pub base_domain: String,
     pub default_tenant: String,
@@ -48,6 +49,26 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.print_hidden())
     }
+}
+
+/// One of `[[listeners]]`: one more address, for one tenant.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// The address and port; loopback only.
+    pub listen: SocketAddr,
+    /// The tenant whose requests these are.
+    pub tenant: String,
+    /// Serve what is at `/auth/v1` at `/`, and nothing else.
+    #[serde(default)]
+    pub root_mount: bool,
+    /// Ask for an API key where one would only name the tenant.
+    #[serde(default = "yes")]
+    pub require_key: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `[database]`
@@ -578,6 +599,9 @@ impl Layers {
     }
 
     fn check_addresses(&self, config: &Config) -> Result<(), ConfigError> {
+        if let Some(open) = config.listeners.iter().find(|listener| !listener.listen.ip().is_loopback()) {
+            return Err(self.refuse("listeners", format!("{} can be reached from other machines; take 127.0.0.1 or [::1]", open.listen)));
+        }
         if !config.public_url.is_empty() {
             let url = Url::parse(&config.public_url).ok();
             let usable = url.is_some_and(|url| {
@@ -768,6 +792,17 @@ mod tests {
         let mut sorted = numbers;
         sorted.sort_unstable();
         assert_eq!(sorted, ranges);
+    }
+
+    #[test]
+    fn a_listener_is_for_this_machine_alone() {
+        let listener = |rest: &str| load(Some(&format!("[[listeners]]\ntenant = \"acme\"\n{rest}")), &[], &[]);
+        let config = listener("listen = \"127.0.0.1:9999\"\nroot_mount = true\n").unwrap();
+        assert!(config.listeners[0].root_mount && config.listeners[0].require_key);
+        assert!(config.print_hidden().contains("[[listeners]]"));
+        assert!(listener("listen = \"0.0.0.0:9999\"\n").unwrap_err().contains("127.0.0.1 or [::1]"));
+        assert!(listener("listen = \"127.0.0.1:9999\"\nroot = true\n").unwrap_err().contains("root"));
+        assert!(listener("").is_err());
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::{
     config::{self, Config},
     error::{Error, Result},
     http::{
-        Front, PeerAddress,
+        Front, Mount, PeerAddress,
         metrics::metrics,
         wire::{Patience, Wire},
     },
@@ -40,18 +40,32 @@ use crate::{
 /// Takes the address to listen on and opens everything that the settings name. With port 0, the settings of the [`App`] hold the port it
 /// became.
 pub async fn open(mut config: Config, clock: Clock) -> Result<(App, TcpListener)> {
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        Error::invalid("listen", format!("{} can't be listened on ({error}); choose another address, port 0 takes a free one", config.listen))
-    })?;
+    let listener = bind(config.listen).await?;
     config.listen = listener.local_addr()?;
     Ok((App::open(config, clock).await?, listener))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Error::invalid("listen", format!("{address} can't be listened on ({error}); choose another address, port 0 takes a free one"))
+    })
 }
 
 /// Serves until `shutdown` is cancelled, lets what is in flight finish, and closes the database.
 pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
     let front = service(app.clone());
+    let mut others = JoinSet::new();
+    for listener in app.config.listeners.clone() {
+        let door = bind(listener.listen).await?;
+        let (front, app, shutdown) = (mounted_service(app.clone(), &listener), app.clone(), shutdown.clone());
+        tracing::info!(listen = %listener.listen, tenant = listener.tenant, "listening for one tenant");
+        others.spawn(async move { serve_front(front, &app.config.http, door, app.stopping.clone(), shutdown).await });
+    }
     let worker = tokio::spawn(jobs::work(app.clone(), Arc::new(work())));
     serve_front(front, &app.config.http, listener, app.stopping.clone(), shutdown).await?;
+    while let Some(ended) = others.join_next().await {
+        ended??;
+    }
     worker.await?;
     app.close().await;
     Ok(())
@@ -67,6 +81,13 @@ pub fn work() -> Registry {
 pub fn service(app: App) -> Front {
     let (config, stopping) = (app.config.http.clone(), app.stopping.clone());
     Front::new(router::router(app), &config, stopping)
+}
+
+/// The same for a listener that serves one tenant.
+pub fn mounted_service(app: App, listener: &config::Listener) -> Front {
+    let (config, stopping) = (app.config.http.clone(), app.stopping.clone());
+    let mount = Mount { tenant: listener.tenant.clone(), is_root: listener.root_mount, is_open: !listener.require_key };
+    Front::mounted(router::router(app), &config, stopping, Some(mount))
 }
 
 /// Serves `front` to whoever connects to `listener`, until `shutdown` is cancelled and what was in flight is answered.

@@ -19,7 +19,7 @@ use crate::{
     app::App,
     crypto::sha256,
     db::Timestamp,
-    http::{ActorKind, Surface, note_actor, note_tenant},
+    http::{ActorKind, KeyIsOptional, Surface, note_actor, note_tenant},
     tenants::{self, Action, KeyGrant, Refusal, Resolved, Scopes, Tenant, TenantId, TokenError, TokenKind},
 };
 
@@ -106,13 +106,14 @@ impl Default for VerifiedTokens {
 
 struct VerifiedToken {
     key: String,
+    /// When it ends, in seconds since 1970; a long-lived key may have no end.
+    expires_at: Option<i64>,
     claims: AccessClaims,
 }
 
 /// What an access token, or a long-lived key in token form, says.
 #[derive(Debug, Deserialize)]
 struct AccessClaims {
-    exp: i64,
     role: String,
     iss: Option<String>,
     aud: Option<String>,
@@ -177,10 +178,15 @@ async fn principal_of_token(app: &App, tenant: &Tenant, token: &str) -> Result<P
     let now = app.clock.now();
     let verified = verified(app, tenant, token, now)?;
     let claims = &verified.claims;
+    // Without an end only a long-lived key is taken, and that only where the tenant has said so.
+    if verified.expires_at.is_none() && (claims.session_id.is_some() || !tenant.settings.sessions.keys_without_expiry) {
+        return Err(TokenError::Claims.into());
+    }
     match (claims.role.as_str(), claims.session_id) {
         // What has a session is a user's, whatever else it says.
         ("anon", None) => Ok(Principal::Anon),
         ("service_role" | "supabase_admin", None) => Ok(Principal::Service),
+        _ if verified.expires_at.is_none() => Err(CallerError::NoSubject),
         _ => signed_in(app, tenant, claims, now).await.map(Principal::User),
     }
 }
@@ -190,11 +196,10 @@ fn verified(app: &App, tenant: &Tenant, token: &str, now: Timestamp) -> Result<A
     if let Some(known) = app.verified_tokens.0.get(&entry)
         && tenant.keys.is_in_force(&known.key, now)
     {
-        return if now.seconds() < known.claims.exp { Ok(known) } else { Err(TokenError::Expired) };
+        return if known.expires_at.is_none_or(|end| now.seconds() < end) { Ok(known) } else { Err(TokenError::Expired) };
     }
-    let claims = tenant.keys.verify(TokenKind::Access, token, now)?;
-    let key = tenant.keys.key_of(token, now).ok_or(TokenError::UnknownKey)?.to_owned();
-    let known = Arc::new(VerifiedToken { key, claims });
+    let verified = tenant.keys.check(TokenKind::Access, token, now)?;
+    let known = Arc::new(VerifiedToken { claims: verified.claims()?, expires_at: verified.expires_at, key: verified.key });
     app.verified_tokens.0.insert(entry, Arc::clone(&known));
     Ok(known)
 }
@@ -204,7 +209,8 @@ async fn signed_in(app: &App, tenant: &Tenant, claims: &AccessClaims, now: Times
     let sub = claims.sub.as_deref().ok_or(CallerError::NoSubject)?;
     let user_id = sub.parse().map_err(|_| invalid())?;
     let session_id = claims.session_id.ok_or_else(invalid)?;
-    if claims.aud.as_deref() != Some("authenticated") || claims.iss.as_deref() != Some(&tenant.issuer) {
+    let is_ours = |issuer: &str| issuer == tenant.issuer || tenant.settings.sessions.accepted_issuers.iter().any(|accepted| accepted == issuer);
+    if claims.aud.as_deref() != Some("authenticated") || !claims.iss.as_deref().is_some_and(is_ours) {
         return Err(invalid());
     }
     let conn = app.db.read().await?;
@@ -250,7 +256,7 @@ impl FromRequestParts<App> for Visitor {
 
 async fn find_visitor(app: &App, parts: &Parts) -> Result<Visitor, CallerError> {
     let resolved = resolve(app, parts).await?;
-    if resolved.key.is_none() {
+    if resolved.key.is_none() && parts.extensions.get::<KeyIsOptional>().is_none() {
         let token = resolved.key_token.or(resolved.token).ok_or(CallerError::NoKey)?;
         principal_of_token(app, &resolved.tenant, &token).await?;
     }

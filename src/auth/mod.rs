@@ -27,6 +27,7 @@ mod flow_state;
 mod generate_link;
 mod id_token_sign_in;
 mod identities;
+mod import;
 mod invite;
 mod link;
 mod linking;
@@ -70,6 +71,7 @@ pub use self::{
     create_user::{NewPassword, NewUser, create_user},
     error::{AuthCode, AuthError, AuthErrorBody},
     factors::{Factor, FactorStatus, FactorType},
+    import::{FirebaseHash, RefusedRecord, Source, UserImport, UserReport, import_users},
     model::{Identity, Metadata, Session, User},
     provider::ProviderKeys,
     request::check_password,

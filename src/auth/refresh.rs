@@ -8,15 +8,17 @@
 
 use super::{
     error::{AuthCode, AuthError},
+    import::is_refresh_token,
     model::{Session, SessionRow},
     refresh_token::RefreshToken,
     session::{self, Client},
     session_end::end_of,
-    sql,
+    sql::{self, import::session_of_token},
 };
 use crate::{
     app::App,
     audit::{self, Action, Event},
+    crypto::sha256,
     db::Timestamp,
     error::{Error, Result as DbResult},
     tenants::Tenant,
@@ -42,7 +44,7 @@ enum Verdict {
 
 /// Exchanges a refresh token.
 pub(super) async fn exchange(app: &App, tenant: &Tenant, text: &str, client: Client) -> Result<Session, AuthError> {
-    let token = RefreshToken::read(text).ok_or_else(|| AuthError::validation("Refresh token is not valid"))?;
+    let token = find(app, tenant, text).await?;
     for _ in 0..ATTEMPTS {
         let now = app.clock.now();
         let conn = app.db.read().await?;
@@ -71,9 +73,23 @@ pub(super) async fn exchange(app: &App, tenant: &Tenant, text: &str, client: Cli
     Err(Error::unavailable("this session is refreshed too often at the same moment; try again").into())
 }
 
+/// What a text claims to be: a token of ours, or one that came with its session from elsewhere.
+async fn find(app: &App, tenant: &Tenant, text: &str) -> Result<RefreshToken, AuthError> {
+    if let Some(token) = RefreshToken::read(text) {
+        return Ok(token);
+    }
+    let malformed = || AuthError::validation("Refresh token is not valid");
+    if !is_refresh_token(text) {
+        return Err(malformed());
+    }
+    let session = session_of_token(&app.db.read().await?, tenant.id, &sha256(text.as_bytes())).await?;
+    // Of the longer form there are only those that are known: a token of ours that was cut looks like one.
+    session.map(RefreshToken::from_elsewhere).ok_or_else(|| if text.len() == 12 { unknown() } else { malformed() })
+}
+
 fn judge(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, token: &RefreshToken) -> DbResult<Verdict> {
     let key = session::refresh_key(app, tenant, session)?;
-    if !token.is_signed_by(tenant.id, &key) {
+    if !token.is_from_elsewhere() && !token.is_signed_by(tenant.id, &key) {
         return Ok(Verdict::Unknown);
     }
     let reuse_seconds = i64::from(tenant.settings.sessions.refresh_reuse_seconds);

@@ -45,6 +45,16 @@ impl RefreshToken {
         (*version == VERSION).then_some(token)
     }
 
+    /// What a refresh token from elsewhere is to its session: the parent of our first. It proves itself by being known, not by a signature.
+    pub(super) fn from_elsewhere(session: Uuid) -> Self {
+        Self { session, counter: -1, mac: [0; MAC_LENGTH] }
+    }
+
+    /// Whether it came from elsewhere.
+    pub(super) fn is_from_elsewhere(&self) -> bool {
+        self.counter < 0
+    }
+
     /// Whether this token was made with the key of its session.
     pub(super) fn is_signed_by(&self, tenant: TenantId, key: &[u8]) -> bool {
         let counter = u32::try_from(self.counter).unwrap_or(u32::MAX);

@@ -224,6 +224,11 @@ pub(super) fn refresh_key(app: &App, tenant: &Tenant, session: &SessionRow) -> R
     app.master_key.open(&place(tenant, session.id), &session.refresh_key)
 }
 
+/// A new key for the refresh tokens of a session that came from elsewhere.
+pub(super) fn imported_session_key(app: &App, tenant: &Tenant, session: Uuid) -> Vec<u8> {
+    app.master_key.seal(&place(tenant, session), &random::<32>())
+}
+
 fn place(tenant: &Tenant, session: Uuid) -> String {
     format!("sessions/{}/{session}", tenant.id.number())
 }

@@ -5,6 +5,7 @@ pub(super) mod custom_providers;
 mod factors;
 pub(super) mod flow_states;
 pub(super) mod identities;
+pub(super) mod import;
 pub(super) mod messages;
 pub(super) mod one_time_tokens;
 mod passkeys;

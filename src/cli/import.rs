@@ -33,7 +33,7 @@ impl Import {
     /// Runs the command.
     pub(super) async fn run(self, settings: SettingsFlags) -> Result<(), Failure> {
         let Command::Employees { directory, tenant } = self.command;
-        let app = settings.open().await?;
+        let app = settings.open_existing().await?;
         let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{msg:17} {bar:40} {pos}/{len}")?);
         let show = |progress: Progress| {
             bar.set_message(progress.table);

@@ -76,7 +76,7 @@ struct Create {
 
 impl Key {
     pub(super) async fn run(self, settings: SettingsFlags) -> Result<(), Failure> {
-        let app = settings.open().await?;
+        let app = settings.open_existing().await?;
         match self.command {
             Command::Create(create) => create.run(&app).await?,
             Command::List { operator: true, .. } => {

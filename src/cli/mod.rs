@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     app::App,
     clock::Clock,
-    config::{Config, ConfigError, Sources},
+    config::{Config, ConfigError, DatabaseLocation, Sources},
 };
 
 /// The back end that serverless apps call instead of writing one: sign-in, employee records and files, for many tenants.
@@ -42,9 +42,9 @@ enum Command {
     Tenant(tenant::Tenant),
     /// Make, list and revoke keys
     Key(key::Key),
-    /// Replace a tenant's signing key, or take one over from elsewhere
+    /// List, replace and remove a tenant's signing keys, or take one over from elsewhere
     SigningKey(signing_key::SigningKey),
-    /// Make users
+    /// Make users, and bring them from elsewhere
     User(user::User),
     /// Load records from files
     Import(import::Import),
@@ -130,6 +130,21 @@ impl SettingsFlags {
     /// Everything that the settings name, opened.
     async fn open(self) -> Result<App, Failure> {
         Ok(App::open(self.load()?, Clock::System).await?)
+    }
+
+    /// The same for a command that works on what is there: it makes no installation where there is none.
+    async fn open_existing(self) -> Result<App, Failure> {
+        let config = self.load()?;
+        if let DatabaseLocation::Sqlite(path) = config.database_location()
+            && !path.exists()
+        {
+            let place = path.display();
+            return Err(format!(
+                "there is no installation here: {place} does not exist; name its place with --data-dir or --config, or make one with: basalt serve"
+            )
+            .into());
+        }
+        Ok(App::open(config, Clock::System).await?)
     }
 
     /// The settings, with these flags and a command's own as their last layer.

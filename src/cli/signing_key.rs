@@ -25,6 +25,20 @@ enum Command {
         #[arg(long, value_name = "REF", default_value = "default")]
         tenant: String,
     },
+    /// List the keys that a tenant's tokens are signed and checked with
+    List {
+        /// The tenant
+        #[arg(long, value_name = "REF", default_value = "default")]
+        tenant: String,
+    },
+    /// Take a key away: what it signed is believed no longer
+    Remove {
+        /// The tenant
+        #[arg(long, value_name = "REF", default_value = "default")]
+        tenant: String,
+        /// The key's kid, as "basalt signing-key list" shows it
+        kid: String,
+    },
     /// Believe tokens signed with a key from elsewhere
     #[command(group(ArgGroup::new("key").required(true)))]
     Import {
@@ -34,7 +48,7 @@ enum Command {
         /// A file with the text of an HS256 secret (Supabase's "JWT secret")
         #[arg(long, value_name = "FILE", group = "key")]
         hs256: Option<PathBuf>,
-        /// A file with a JWK (RFC 7517): EC P-256, RSA (public) or oct
+        /// A file with a JWK (RFC 7517): EC P-256, RSA or oct; an RSA key signs if its private part is there
         #[arg(long, value_name = "FILE", group = "key")]
         jwk: Option<PathBuf>,
         /// Sign new tokens with it too
@@ -45,9 +59,19 @@ enum Command {
 
 impl SigningKey {
     pub(super) async fn run(self, settings: SettingsFlags) -> Result<(), Failure> {
-        let app = settings.open().await?;
+        let app = settings.open_existing().await?;
         match self.command {
             Command::Rotate { tenant } => say!("Tenant {tenant} signs with key {}", tenants::rotate_signing_key(&app, &tenant).await?)?,
+            Command::List { tenant } => {
+                for key in tenants::list_signing_keys(&app, &tenant).await? {
+                    let until = key.retires_at.map_or_else(String::new, |end| format!("until {end}"));
+                    say!("{:<36}  {:<5}  {:<8}  {}  {until}", key.kid, key.algorithm, key.status, key.created_at)?;
+                }
+            }
+            Command::Remove { tenant, kid } => {
+                tenants::remove_signing_key(&app, &tenant, &kid).await?;
+                say!("Tenant {tenant} believes key {kid} no longer")?;
+            }
             Command::Import { tenant, hs256, jwk, sign } => {
                 let import = match (hs256, jwk) {
                     (Some(path), _) => SigningKeyImport::Hs256Secret(read(&path)?.trim_end().to_owned()),

@@ -32,6 +32,12 @@ enum Command {
     },
     /// List tenants
     List,
+    /// Show a tenant: its URL, its status, its settings
+    Show {
+        /// The tenant
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
     /// Change a tenant's settings, as `sign_up.enabled=false`; with none named, show them
     Set {
         /// The tenant
@@ -66,7 +72,10 @@ enum Command {
 
 impl Tenant {
     pub(super) async fn run(self, settings: SettingsFlags) -> Result<(), Failure> {
-        let app = settings.open().await?;
+        let app = match &self.command {
+            Command::Create { .. } => settings.open().await?,
+            _ => settings.open_existing().await?,
+        };
         match self.command {
             Command::Create { reference, name, domain } => {
                 let reference: tenants::Reference = reference.parse()?;
@@ -85,6 +94,16 @@ impl Tenant {
                         say!("{:<40}  {:<9}  {}  {}", row.reference, row.status, row.created_at.date_time().date_naive(), row.name)?;
                     }
                 }
+            }
+            Command::Show { reference } => {
+                let row = tenants::get_tenant(&app, &reference).await?;
+                say!("tenant   {} ({})", row.reference, row.name)?;
+                say!("status   {}, made {}", row.status, row.created_at)?;
+                say!("url      {}/t/{}", app.config.public_url(), row.reference)?;
+                say!("domain   {}", row.domain.as_deref().unwrap_or("none of its own"))?;
+                say!("issuer   {}", app.tenants.issuer(&row.reference, row.domain.as_deref()))?;
+                let settings: TenantSettings = serde_json::from_value(row.settings.0)?;
+                say!("settings {}", serde_json::to_string_pretty(&settings.shown())?)?;
             }
             Command::Set { reference, settings } => {
                 let mut changes = Map::new();

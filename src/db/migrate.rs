@@ -37,6 +37,7 @@ migrations![
     "0007_flow_states",
     "0008_factors",
     "0010_audit",
+    "0011_imported_tokens",
     "0012_providers",
 ];
 

@@ -25,7 +25,7 @@ use super::{
     leftover::Leftover,
     metrics::metrics,
     notes::{NOTES, Notes, REQUEST_ID},
-    prefix::strip_tenant,
+    prefix::{Mount, strip_tenant},
     surface::{Surface, SurfaceError},
 };
 use crate::config;
@@ -43,17 +43,24 @@ struct Shared {
     request_timeout: Duration,
     max_in_flight: usize,
     in_flight: AtomicUsize,
+    mount: Option<Mount>,
 }
 
 impl Front {
     /// Puts the layers around `router`. Once `stopping` is cancelled, each answer ends its connection.
     pub fn new(router: Router, config: &config::Http, stopping: CancellationToken) -> Self {
+        Self::mounted(router, config, stopping, None)
+    }
+
+    /// The same for requests that all belong to one tenant.
+    pub fn mounted(router: Router, config: &config::Http, stopping: CancellationToken, mount: Option<Mount>) -> Self {
         let shared = Shared {
             router,
             stopping,
             request_timeout: config.request_timeout(),
             max_in_flight: config.max_in_flight,
             in_flight: AtomicUsize::new(0),
+            mount,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -61,7 +68,10 @@ impl Front {
     /// Answers one request.
     pub async fn answer(&self, mut request: Request<Body>) -> Response {
         let began = Instant::now();
-        strip_tenant(&mut request);
+        match &self.shared.mount {
+            Some(mount) => mount.enter(&mut request),
+            None => strip_tenant(&mut request),
+        }
         let surface = Surface::of(request.uri().path());
         let notes = Notes::new(&request, surface);
         let method = request.method().clone();

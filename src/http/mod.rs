@@ -23,7 +23,7 @@ pub use self::{
         wants_text_codes,
     },
     peer::{Network, NotANetwork, PeerAddress},
-    prefix::{OriginalPath, TenantInPath},
+    prefix::{KeyIsOptional, Mount, OriginalPath, TenantInPath},
     problem::{Problem, report},
     surface::{Surface, SurfaceError},
 };

@@ -11,6 +11,46 @@ pub struct TenantInPath(pub String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginalPath(pub PathAndQuery);
 
+/// Where the requests of a listener belong that serves one tenant.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// The tenant.
+    pub tenant: String,
+    /// What is at `/auth/v1` is at `/`.
+    pub is_root: bool,
+    /// No key is asked for where one would only name the tenant.
+    pub is_open: bool,
+}
+
+/// An extension: no key is asked for where one would only name the tenant.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyIsOptional;
+
+impl Mount {
+    /// Makes of a request what it would be if it had named its tenant and its surface.
+    pub(super) fn enter<B>(&self, request: &mut Request<B>) {
+        if self.is_root
+            && let Some(original) = request.uri().path_and_query().filter(|whole| !whole.path().starts_with("/auth/v1/")).cloned()
+            && let Ok(path) = PathAndQuery::from_maybe_shared(Bytes::from(format!("/auth/v1{original}")))
+        {
+            set_path(request, path);
+            request.extensions_mut().insert(OriginalPath(original));
+        }
+        request.extensions_mut().insert(TenantInPath(self.tenant.clone()));
+        if self.is_open {
+            request.extensions_mut().insert(KeyIsOptional);
+        }
+    }
+}
+
+fn set_path<B>(request: &mut Request<B>, path: PathAndQuery) {
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(path);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+}
+
 /// Takes `/t/{ref}` off the path and notes it, so that the rest is routed as if it had not been there.
 pub(super) fn strip_tenant<B>(request: &mut Request<B>) {
     let Some(original) = request.uri().path_and_query() else { return };

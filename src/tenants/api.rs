@@ -18,7 +18,7 @@ use super::{
     model::{Reference, TenantStatus},
     operator::Operator,
     settings::TenantSettings,
-    sql::{KeyRow, TenantRow},
+    sql::{KeyRow, SigningKeyRow, TenantRow},
 };
 use crate::{
     app::App,
@@ -32,8 +32,11 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_tenants, create_tenant))
         .routes(routes!(get_tenant, update_tenant, delete_tenant))
+        .routes(routes!(get_settings, update_settings))
         .routes(routes!(list_keys, create_key))
         .routes(routes!(revoke_key))
+        .routes(routes!(list_signing_keys))
+        .routes(routes!(remove_signing_key))
         .routes(routes!(rotate_signing_key))
         .routes(routes!(import_signing_key))
         .merge(audit::router())
@@ -152,6 +155,31 @@ async fn update_tenant(_: Operator, State(app): State<App>, Path(reference): Pat
     TenantView::new(&app, manage::update_tenant(&app, &reference, change).await?)
 }
 
+/// What a tenant has chosen; secrets are shown as `[set]`.
+#[utoipa::path(get, path = "/admin/v1/tenants/{ref}/settings", tag = "admin", params(("ref" = String, Path)), security(("operator" = [])), responses(
+    (status = 200, body = TenantSettings), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn get_settings(_: Operator, State(app): State<App>, Path(reference): Path<String>) -> Result<Json<TenantSettings>, Problem> {
+    shown_settings(manage::get_tenant(&app, &reference).await?)
+}
+
+/// Changes some settings of a tenant, as RFC 7396 merges: what is not named stays, `null` is the default again.
+#[utoipa::path(patch, path = "/admin/v1/tenants/{ref}/settings", tag = "admin", params(("ref" = String, Path)), request_body = TenantSettings, security(("operator" = [])), responses(
+    (status = 200, body = TenantSettings), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+async fn update_settings(
+    _: Operator,
+    State(app): State<App>,
+    Path(reference): Path<String>,
+    request: Request,
+) -> Result<Json<TenantSettings>, Problem> {
+    let change = TenantChange { settings: Some(read(&app, request).await?), ..TenantChange::default() };
+    shown_settings(manage::update_tenant(&app, &reference, change).await?)
+}
+
+fn shown_settings(row: TenantRow) -> Result<Json<TenantSettings>, Problem> {
+    let settings: TenantSettings = serde_json::from_value(row.settings.0).map_err(Error::from)?;
+    Ok(Json(settings.shown()))
+}
+
 #[utoipa::path(delete, path = "/admin/v1/tenants/{ref}", tag = "admin", params(("ref" = String, Path)), security(("operator" = [])), responses(
     (status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
 async fn delete_tenant(_: Operator, State(app): State<App>, Path(reference): Path<String>) -> Result<StatusCode, Problem> {
@@ -234,6 +262,21 @@ async fn rotate_signing_key(
 ) -> Result<(StatusCode, Json<MadeSigningKey>), Problem> {
     let kid = manage::rotate_signing_key(&app, &reference).await?;
     Ok((StatusCode::CREATED, Json(MadeSigningKey { kid })))
+}
+
+/// The signing keys of a tenant, without what is secret of them.
+#[utoipa::path(get, path = "/admin/v1/tenants/{ref}/signing-keys", tag = "admin", params(("ref" = String, Path)), security(("operator" = [])), responses(
+    (status = 200, body = Vec<SigningKeyRow>), (status = 401, body = Problem), (status = 404, body = Problem)))]
+async fn list_signing_keys(_: Operator, State(app): State<App>, Path(reference): Path<String>) -> Result<Json<Vec<SigningKeyRow>>, Problem> {
+    Ok(Json(manage::list_signing_keys(&app, &reference).await?))
+}
+
+/// Takes a signing key away: what it signed is believed no longer. The one that signs now has to be replaced first.
+#[utoipa::path(delete, path = "/admin/v1/tenants/{ref}/signing-keys/{kid}", tag = "admin", params(("ref" = String, Path), ("kid" = String, Path)), security(("operator" = [])), responses(
+    (status = 204), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn remove_signing_key(_: Operator, State(app): State<App>, Path((reference, kid)): Path<(String, String)>) -> Result<StatusCode, Problem> {
+    manage::remove_signing_key(&app, &reference, &kid).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A signing key from elsewhere.

@@ -11,7 +11,7 @@ use super::{
     model::{Reference, Scopes, TenantStatus},
     settings::TenantSettings,
     signing::NewSigningKey,
-    sql::{self, KeyRow, OperatorKeyRow, TenantRow},
+    sql::{self, KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},
 };
 use crate::{
     app::App,
@@ -117,7 +117,7 @@ pub async fn list_tenants(db: &Db, after: &str, limit: i64) -> Result<Vec<Tenant
 }
 
 /// The tenant with this reference.
-pub(super) async fn get_tenant(app: &App, reference: &str) -> Result<TenantRow> {
+pub async fn get_tenant(app: &App, reference: &str) -> Result<TenantRow> {
     existing(&app.db.read().await?, reference).await
 }
 
@@ -318,6 +318,39 @@ pub async fn import_signing_key(app: &App, reference: &str, import: &SigningKeyI
         return Err(Error::invalid("jwk", "has no private part this version can sign with; import it for checking only"));
     }
     add_signing_key(app, reference, key, sign).await
+}
+
+/// The signing keys of a tenant, in the order they came.
+pub async fn list_signing_keys(app: &App, reference: &str) -> Result<Vec<SigningKeyRow>> {
+    let conn = app.db.read().await?;
+    let tenant = existing(&conn, reference).await?;
+    sql::shown_signing_keys_of(&conn, tenant.id).await
+}
+
+/// Takes a signing key away: what it signed is believed no longer.
+///
+/// # Errors
+/// The key that signs now is a conflict: it has to be replaced first.
+pub async fn remove_signing_key(app: &App, reference: &str, kid: &str) -> Result<()> {
+    let (now, reference, kid) = (app.clock.now(), reference.to_owned(), kid.to_owned());
+    let event = Event::new(Action::SigningKeyRemoved).with("kid", kid.clone());
+    app.db
+        .write(move |tx| async move {
+            let tenant = locked(&tx, &reference).await?.id;
+            let keys = sql::shown_signing_keys_of(&tx, tenant).await?;
+            match keys.iter().find(|key| key.kid == kid) {
+                None => return Err(Error::not_found("signing key")),
+                Some(key) if key.status == "current" => {
+                    return Err(Error::conflict("this key signs now; replace it first, with: basalt signing-key rotate"));
+                }
+                Some(_) => {}
+            }
+            sql::delete_signing_key(&tx, tenant, &kid).await?;
+            audit::note(&tx, tenant, now, &event).await
+        })
+        .await?;
+    app.tenants.forget();
+    Ok(())
 }
 
 async fn add_signing_key(app: &App, reference: &str, key: NewSigningKey, sign: bool) -> Result<String> {

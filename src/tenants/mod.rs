@@ -24,8 +24,8 @@ pub use self::{
     key::{KeyKind, NewKey, read_key},
     manage::{
         FirstStart, KeyRequest, SigningKeyImport, TenantChange, create_key, create_operator_key, create_tenant, delete_tenant, first_start,
-        import_signing_key, list_keys, list_operator_keys, list_tenants, revoke_key, revoke_operator_key, rotate_signing_key, sealed_secret,
-        set_status, update_tenant,
+        get_tenant, import_signing_key, list_keys, list_operator_keys, list_signing_keys, list_tenants, remove_signing_key, revoke_key,
+        revoke_operator_key, rotate_signing_key, sealed_secret, set_status, update_tenant,
     },
     model::{Action, ApiKey, KeyGrant, Reference, SCOPE_RESOURCES, Scopes, Tenant, TenantStatus},
     operator::Operator,
@@ -34,7 +34,7 @@ pub use self::{
         IdentitySettings, MailKind, MailTemplate, MfaSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting, SessionSettings,
         SmsProvider, TenantSettings, read_redirect,
     },
-    signing::{TokenError, TokenKind},
-    sql::{KeyRow, OperatorKeyRow, TenantRow},
+    signing::{TokenError, TokenKind, VerifiedClaims},
+    sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},
 };
 pub use crate::db::TenantId;

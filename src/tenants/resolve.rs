@@ -8,7 +8,7 @@ use super::{
     directory::{Known, Name},
     key::{KeyKind, read_key},
     model::{ApiKey, Tenant},
-    signing::claimed_issuer,
+    signing::{claimed_issuer, claims_all_rights},
 };
 use crate::{app::App, db::TenantId, error::Error, http::TenantInPath};
 
@@ -152,9 +152,13 @@ fn api_key_in_query(parts: &Parts) -> Result<Option<String>, Refusal> {
     let mut keys = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "apikey").map(|(_, value)| value.into_owned());
     match (keys.next(), keys.next()) {
         (_, Some(_)) => Err(Refusal::Disagreement),
-        (Some(key), None) if matches!(read_key(&key), Some((KeyKind::Secret | KeyKind::Operator, _))) => Err(Refusal::SecretInUrl),
+        (Some(key), None) if is_secret(&key) => Err(Refusal::SecretInUrl),
         (key, None) => Ok(key),
     }
+}
+
+fn is_secret(key: &str) -> bool {
+    matches!(read_key(key), Some((KeyKind::Secret | KeyKind::Operator, _))) || claims_all_rights(key)
 }
 
 fn token_of_signed_url(parts: &Parts) -> Option<String> {

@@ -6,9 +6,11 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::{
+    encoding::AsDer as _,
     hmac,
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+    rsa::KeyPairComponents,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents},
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -87,6 +89,7 @@ struct Signer {
 
 enum SignerKey {
     Es256(Box<EcdsaKeyPair>),
+    Rs256(Box<RsaKeyPair>),
     Hs256(Box<hmac::Key>),
 }
 
@@ -106,7 +109,7 @@ struct Header {
 
 #[derive(Deserialize)]
 struct Times {
-    exp: i64,
+    exp: Option<i64>,
     nbf: Option<i64>,
     iat: Option<i64>,
 }
@@ -142,23 +145,23 @@ impl SigningKeys {
     pub fn sign(&self, kind: TokenKind, claims: &impl Serialize) -> Result<String> {
         let algorithm = match self.signer.key {
             SignerKey::Es256(_) => "ES256",
+            SignerKey::Rs256(_) => "RS256",
             SignerKey::Hs256(_) => "HS256",
         };
         let header = json!({ "alg": algorithm, "kid": self.signer.id, "typ": kind.typ() });
         let mut token = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(&serde_json::to_vec(claims)?));
         let signature = match &self.signer.key {
             SignerKey::Es256(pair) => pair.sign(&SystemRandom::new(), token.as_bytes()).map_err(Error::internal)?.as_ref().to_vec(),
+            SignerKey::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature).map_err(Error::internal)?;
+                signature
+            }
             SignerKey::Hs256(key) => hmac::sign(key, token.as_bytes()).as_ref().to_vec(),
         };
         token.push('.');
         token.push_str(&base64url(&signature));
         Ok(token)
-    }
-
-    /// The id of the key that a token would be checked with.
-    pub fn key_of(&self, token: &str, now: Timestamp) -> Option<&str> {
-        let (header, _) = split(token).ok()?;
-        self.find(&header, now).map(|(id, _)| id)
     }
 
     /// Whether a key still verifies: for who remembers that it found a signature good.
@@ -168,11 +171,15 @@ impl SigningKeys {
 
     /// Checks a token's form, kind, key, signature and times, and reads its claims.
     pub fn verify<C: DeserializeOwned>(&self, kind: TokenKind, token: &str, now: Timestamp) -> Result<C, TokenError> {
-        let claims = self.checked_claims(kind, token, now)?;
-        serde_json::from_slice(&claims).map_err(|_| TokenError::Claims)
+        let verified = self.check(kind, token, now)?;
+        if verified.expires_at.is_none() {
+            return Err(TokenError::Claims);
+        }
+        verified.claims()
     }
 
-    fn checked_claims(&self, kind: TokenKind, token: &str, now: Timestamp) -> Result<Vec<u8>, TokenError> {
+    /// The same for who has a use for a token that never ends, and for the key it was signed with.
+    pub fn check(&self, kind: TokenKind, token: &str, now: Timestamp) -> Result<VerifiedClaims, TokenError> {
         let (header, claims) = split(token)?;
         let typ_fits = match (&header.typ, kind) {
             // Tokens made elsewhere often have none.
@@ -182,32 +189,56 @@ impl SigningKeys {
         if !typ_fits || header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
-        let (_, verifier) = self.find(&header, now).ok_or(TokenError::UnknownKey)?;
-        let mut validation = Validation::new(verifier.algorithm);
-        // Times and claims are checked below, against our own clock and with their types.
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        jsonwebtoken::decode::<serde::de::IgnoredAny>(token, &verifier.key, &validation).map_err(|_| TokenError::Signature)?;
+        let candidates = self.candidates(&header, now)?;
+        let key = candidates.into_iter().find(|(_, verifier)| verifier.signed(token)).ok_or(TokenError::Signature)?.0;
         let times: Times = serde_json::from_slice(&claims).map_err(|_| TokenError::Claims)?;
         check_times(&times, now.seconds())?;
-        Ok(claims)
+        Ok(VerifiedClaims { key: key.to_owned(), expires_at: times.exp, claims })
     }
 
-    /// The key a header names. A token without `kid` may only be of the tenant's HMAC secret, as old long-lived keys are.
-    fn find(&self, header: &Header, now: Timestamp) -> Option<(&str, &Verifier)> {
-        let algorithm: Algorithm = header.alg.parse().ok()?;
-        let fits = |(_, verifier): &(&String, &Verifier)| verifier.algorithm == algorithm && verifier.is_in_force(now);
-        let found = match &header.kid {
-            Some(kid) => self.verifiers.get_key_value(kid).filter(fits),
-            None if algorithm == Algorithm::HS256 => self.verifiers.iter().find(fits),
-            None => None,
+    /// The keys that may have signed a token with this header: the one that it names. Without a `kid`, or with one that nobody here has, it can
+    /// only be by an HMAC secret of the tenant's: long-lived keys have none, and tokens from elsewhere have a `kid` that came with no secret.
+    fn candidates(&self, header: &Header, now: Timestamp) -> Result<Vec<(&str, &Verifier)>, TokenError> {
+        let algorithm: Algorithm = header.alg.parse().map_err(|_| TokenError::UnknownKey)?;
+        let named = header.kid.as_ref().and_then(|kid| self.verifiers.get_key_value(kid));
+        let asked: Vec<(&String, &Verifier)> = match named {
+            Some(named) => vec![named],
+            None if algorithm == Algorithm::HS256 => self.verifiers.iter().collect(),
+            None => Vec::new(),
         };
-        found.map(|(id, verifier)| (id.as_str(), verifier))
+        let fits = |(_, verifier): &(&String, &Verifier)| verifier.algorithm == algorithm && verifier.is_in_force(now);
+        let found: Vec<_> = asked.into_iter().filter(fits).map(|(id, verifier)| (id.as_str(), verifier)).collect();
+        if found.is_empty() { Err(TokenError::UnknownKey) } else { Ok(found) }
+    }
+}
+
+/// What a token says whose signature and times are good.
+pub struct VerifiedClaims {
+    /// The key that signed it.
+    pub key: String,
+    /// When it ends, in seconds since 1970; `None` for one that never does.
+    pub expires_at: Option<i64>,
+    claims: Vec<u8>,
+}
+
+impl VerifiedClaims {
+    /// Reads them.
+    pub fn claims<C: DeserializeOwned>(&self) -> Result<C, TokenError> {
+        serde_json::from_slice(&self.claims).map_err(|_| TokenError::Claims)
     }
 }
 
 impl Verifier {
+    /// Whether this key signed the token.
+    fn signed(&self, token: &str) -> bool {
+        let mut validation = Validation::new(self.algorithm);
+        // Times and claims are checked apart, against our own clock and with their types.
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        jsonwebtoken::decode::<serde::de::IgnoredAny>(token, &self.key, &validation).is_ok()
+    }
+
     fn is_in_force(&self, now: Timestamp) -> bool {
         self.retires_at.is_none_or(|end| now < end)
     }
@@ -226,7 +257,7 @@ fn split(token: &str) -> Result<(Header, Vec<u8>), TokenError> {
 }
 
 fn check_times(times: &Times, now: i64) -> Result<(), TokenError> {
-    if times.exp.saturating_add(LEEWAY) <= now {
+    if times.exp.is_some_and(|end| end.saturating_add(LEEWAY) <= now) {
         return Err(TokenError::Expired);
     }
     let early = |moment: Option<i64>| moment.is_some_and(|moment| moment > now.saturating_add(LEEWAY));
@@ -234,6 +265,16 @@ fn check_times(times: &Times, now: i64) -> Result<(), TokenError> {
         return Err(TokenError::NotYet);
     }
     Ok(())
+}
+
+/// Whether a token claims to be a key that may do everything, unchecked: good only for refusing it where such a key has no place.
+pub(super) fn claims_all_rights(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Role {
+        role: String,
+    }
+    let role = split(token).ok().and_then(|(_, claims)| serde_json::from_slice::<Role>(&claims).ok());
+    role.is_some_and(|claims| ["service_role", "supabase_admin"].contains(&claims.role.as_str()))
 }
 
 /// The `iss` a token claims, unchecked: good only for finding whose keys to check it with.
@@ -265,6 +306,7 @@ fn verifier(key: &StoredSigningKey, secret: Option<&[u8]>) -> Result<Verifier> {
 fn signer_key(algorithm: &str, secret: &[u8]) -> Result<SignerKey> {
     match algorithm {
         "ES256" => Ok(SignerKey::Es256(Box::new(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, secret).map_err(Error::internal)?))),
+        "RS256" => Ok(SignerKey::Rs256(Box::new(RsaKeyPair::from_pkcs8(secret).map_err(Error::internal)?))),
         "HS256" => Ok(SignerKey::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))),
         other => Err(Error::internal(format!("a key of {other} can't sign here"))),
     }
@@ -305,7 +347,7 @@ impl NewSigningKey {
         Ok(Self { id: hex(&random::<8>()), algorithm: "HS256", secret: Some(secret.as_bytes().to_vec()), public_jwk: None })
     }
 
-    /// A JWK (RFC 7517): EC P-256 with or without its private part, RSA public, or `oct`.
+    /// A JWK (RFC 7517): EC P-256 or RSA with or without its private part, or `oct`.
     pub(super) fn from_jwk(jwk: &serde_json::Value) -> Result<Self> {
         let text = |name: &str| jwk[name].as_str();
         let bytes = |name: &'static str| {
@@ -337,7 +379,8 @@ impl NewSigningKey {
                 bytes("e")?;
                 let id = id.unwrap_or_else(|| hex(&random::<8>()));
                 let public = json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "key_ops": ["verify"], "kid": id, "n": jwk["n"], "e": jwk["e"] });
-                Ok(Self { id, algorithm: "RS256", secret: None, public_jwk: Some(public) })
+                let secret = if text("d").is_some() { Some(rsa_pkcs8(bytes)?) } else { None };
+                Ok(Self { id, algorithm: "RS256", secret, public_jwk: Some(public) })
             }
             Some("oct") => {
                 let secret = bytes("k")?;
@@ -354,4 +397,19 @@ impl NewSigningKey {
     pub(super) fn can_sign(&self) -> bool {
         self.secret.is_some()
     }
+}
+
+/// The private RSA key of a JWK, in the form that is stored.
+fn rsa_pkcs8(bytes: impl Fn(&'static str) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    let components = KeyPairComponents {
+        public_key: RsaPublicKeyComponents { n: bytes("n")?, e: bytes("e")? },
+        d: bytes("d")?,
+        p: bytes("p")?,
+        q: bytes("q")?,
+        dP: bytes("dp")?,
+        dQ: bytes("dq")?,
+        qInv: bytes("qi")?,
+    };
+    let pair = RsaKeyPair::from_components(&components).map_err(|_| Error::invalid("jwk", "its private part is not that of \"n\" and \"e\""))?;
+    Ok(pair.as_der().map_err(Error::internal)?.as_ref().to_vec())
 }

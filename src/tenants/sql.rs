@@ -81,6 +81,27 @@ row_type! {
     }
 }
 
+row_type! {
+    /// A signing key as a list shows it.
+    #[derive(Debug, Clone, Serialize, ToSchema)]
+    pub struct SigningKeyRow {
+        /// The `kid` in the header of the tokens it signs.
+        pub kid: String,
+        /// `ES256`, `RS256` or `HS256`.
+        pub algorithm: String,
+        /// `current`: signs; `previous`: only checks.
+        pub status: String,
+        /// Whether its secret part is here.
+        pub can_sign: bool,
+        /// When it was made or taken over.
+        #[schema(value_type = String, format = DateTime)]
+        pub created_at: Timestamp,
+        /// When it ends, if it does.
+        #[schema(value_type = Option<String>, format = DateTime)]
+        pub retires_at: Option<Timestamp>,
+    }
+}
+
 pub(super) async fn find_tenant(conn: &Conn, id: TenantId) -> Result<Option<TenantRow>> {
     conn.query("SELECT id, reference, name, status, domain, settings, created_at FROM tenants WHERE id = $1").bind(id).fetch_optional().await
 }
@@ -228,6 +249,22 @@ pub(super) async fn signing_keys_of(conn: &Conn, tenant: TenantId) -> Result<Vec
     .bind(tenant)
     .fetch_all()
     .await
+}
+
+/// The same without what is secret.
+pub(super) async fn shown_signing_keys_of(conn: &Conn, tenant: TenantId) -> Result<Vec<SigningKeyRow>> {
+    conn.query(
+        "SELECT id, algorithm, status, secret IS NOT NULL, created_at, retires_at FROM signing_keys WHERE tenant_id = $1 ORDER BY created_at, id",
+    )
+    .bind(tenant)
+    .fetch_all()
+    .await
+}
+
+/// Removes a signing key.
+pub(super) async fn delete_signing_key(tx: &Tx, tenant: TenantId, id: &str) -> Result<()> {
+    tx.query("DELETE FROM signing_keys WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(id).execute().await?;
+    Ok(())
 }
 
 /// Makes the current signing key a previous one that verifies until `retires_at`.

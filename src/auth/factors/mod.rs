@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 pub(super) use self::model::{ChallengeRow, FactorRow};
 pub use self::model::{Factor, FactorStatus, FactorType};
+pub(super) use self::totp::place as totp_place;
 use super::{
     caller::{CurrentUser, SignedIn},
     error::{AuthCode, AuthError},

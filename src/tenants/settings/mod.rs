@@ -132,6 +132,10 @@ pub struct SessionSettings {
     pub low_aal_seconds: u32,
     /// Whether a sign-in ends the sessions that the user had before.
     pub single_per_user: bool,
+    /// Issuers of access tokens that are believed besides the tenant's own, for sessions that came from elsewhere: at most 10.
+    pub accepted_issuers: Vec<String>,
+    /// Whether long-lived keys in token form (`role` = `anon` or `service_role`) may be without an end.
+    pub keys_without_expiry: bool,
 }
 
 impl Default for SessionSettings {
@@ -143,6 +147,8 @@ impl Default for SessionSettings {
             inactivity_seconds: 0,
             low_aal_seconds: 0,
             single_per_user: false,
+            accepted_issuers: Vec::new(),
+            keys_without_expiry: false,
         }
     }
 }
@@ -163,6 +169,9 @@ impl SessionSettings {
             let why =
                 format!("{} should be more than sessions.access_token_seconds, which is {}", self.inactivity_seconds, self.access_token_seconds);
             return Err(Error::invalid("sessions.inactivity_seconds", why));
+        }
+        if self.accepted_issuers.len() > 10 || self.accepted_issuers.iter().any(|issuer| issuer.is_empty() || issuer.len() > 512) {
+            return Err(Error::invalid("sessions.accepted_issuers", "take at most 10 issuers of at most 512 characters"));
         }
         Ok(())
     }

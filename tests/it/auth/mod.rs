@@ -8,6 +8,7 @@ mod factors;
 mod flows;
 mod general;
 mod id_token;
+mod import;
 mod invite;
 mod linking;
 mod mails;

@@ -83,6 +83,11 @@ impl TestApp {
         Client::new(self.front.clone())
     }
 
+    /// A caller, with no key, of a listener that serves one tenant.
+    pub(crate) fn mounted(&self, listener: &basalt::config::Listener) -> Client {
+        Client::new(basalt::server::mounted_service(self.app.clone(), listener))
+    }
+
     /// A caller with the publishable key.
     pub(crate) fn anonymous(&self) -> Client {
         self.nobody().key(&self.default.publishable_key)

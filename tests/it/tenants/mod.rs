@@ -1,5 +1,7 @@
 //! Tenants and their keys, as the operator handles them and as requests feel them.
 
+mod keys_and_settings;
+
 use serde_json::json;
 
 use crate::support::TestApp;
