@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::{
     ban::Ban,
     caller::{UserReader, UserWriter},
-    create_user::{NewPassword, NewUser, checked_role, create_user as make_user},
     contact::{confirm_email, confirm_phone, set_email, set_phone},
+    create_user::{NewPassword, NewUser, checked_role, create_user as make_user},
     email::Email,
     error::{AuthError, AuthFailures},
     model::{Metadata, User, UserRow, merge, object},

@@ -181,7 +181,6 @@ impl FlowStateRow {
 }
 
 /// A flow that a mail begins: stored with the token of that mail, and as long as it.
-#[expect(dead_code, reason = "the flows by mail begin with it")]
 pub(super) fn of_mail(kind: FlowKind, challenge: &Challenge, user: Uuid, mail_token: Uuid, now: Timestamp, expires_at: Timestamp) -> FlowStateRow {
     FlowStateRow { user_id: Some(user), mail_token_id: Some(mail_token), ..FlowStateRow::new(kind, Some(challenge), now, expires_at) }
 }
@@ -216,7 +215,6 @@ pub(super) fn code_ends(now: Timestamp) -> Timestamp {
 
 /// Gives the flow of a mail token its code, in the transaction that uses up the token. False when the token began no such flow: its
 /// link is to be answered as one without a challenge.
-#[expect(dead_code, reason = "the flows by mail go on with it")]
 pub(super) async fn issue_code(tx: &Tx, tenant: TenantId, now: Timestamp, mail_token: Uuid, code: &AuthCodeText) -> DbResult<bool> {
     sql::set_code_of_mail(tx, tenant, mail_token, &code.hash(), code_ends(now)).await
 }

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    create_user::user_with_email,
+    create_user::{blank_user, user_with_email},
     error::{AuthCode, AuthError},
-    flow_state::{self, code_ends},
-    model::{AUTHENTICATED, IdentityRow, Metadata, Session, SessionRow, UserRow, merge, object},
+    flow_state::code_ends,
+    model::{IdentityRow, Metadata, Session, SessionRow, UserRow, merge, object},
+    one_time_token::revoke_all,
     provider::Profile,
     request::check_user_metadata,
     session::{self, Client, Opened, Proof},
@@ -231,7 +232,7 @@ async fn sign_up(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, profi
     let id = Uuid::new_v4();
     let mut user = match (&profile.email, has_address) {
         (Some(email), true) => user_with_email(id, email, profile.is_verified, now),
-        _ => user_without_email(id, now),
+        _ => blank_user(id, now),
     };
     user.app_metadata = Json(json!({ "provider": profile.provider, "providers": [profile.provider] }));
     user.user_metadata = Json(Value::Object(profile.claims.clone()));
@@ -241,32 +242,6 @@ async fn sign_up(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, profi
     sql::insert_identity(tx, tenant, &identity_of(profile, id, now)).await?;
     audit::note(tx, tenant, now, &rules.event(Action::UserSignedUp, id, profile)).await?;
     Ok(Ok(standing(&user, rules, profile)))
-}
-
-fn user_without_email(id: Uuid, now: Timestamp) -> UserRow {
-    UserRow {
-        id,
-        aud: AUTHENTICATED.to_owned(),
-        role: AUTHENTICATED.to_owned(),
-        email: None,
-        phone: None,
-        encrypted_password: None,
-        email_confirmed_at: None,
-        phone_confirmed_at: None,
-        invited_at: None,
-        confirmation_sent_at: None,
-        recovery_sent_at: None,
-        new_email: None,
-        email_change_sent_at: None,
-        last_sign_in_at: None,
-        app_metadata: Json(json!({})),
-        user_metadata: Json(json!({})),
-        is_anonymous: false,
-        banned_until: None,
-        created_at: now,
-        updated_at: now,
-        deleted_at: None,
-    }
 }
 
 /// Whether the user may be signed in, or has an address to confirm.
@@ -281,13 +256,12 @@ async fn take_over(tx: &Tx, tenant: TenantId, user: &mut UserRow, keep: Option<U
     user.encrypted_password = None;
     user.phone = None;
     user.phone_confirmed_at = None;
-    user.new_email = None;
     user.user_metadata = Json(json!({}));
     identities::delete_others(tx, tenant, user.id, keep.unwrap_or_default()).await?;
     sql::delete_sessions_of(tx, tenant, user.id).await?;
     sql::delete_factors_of(tx, tenant, user.id).await?;
     sql::delete_passkeys_of(tx, tenant, user.id).await?;
-    flow_state::delete_all_of(tx, tenant, user.id).await
+    revoke_all(tx, tenant, user).await
 }
 
 fn confirm(user: &mut UserRow, now: Timestamp) {

@@ -42,8 +42,12 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 impl AskedRedirect {
+    /// Only what is asked for in the place where a flow keeps it.
+    pub(super) fn of(asked: Option<String>) -> Self {
+        Self { asked: asked.filter(|asked| !asked.is_empty()), referer: None }
+    }
+
     /// The same, unless the body of the request asks for something else.
-    #[expect(dead_code, reason = "the flows by mail ask for it")]
     #[must_use]
     pub(super) fn or_in_body(self, asked: Option<String>) -> Self {
         Self { asked: self.asked.or(asked).filter(|asked| !asked.is_empty()), referer: self.referer }

@@ -149,12 +149,8 @@ impl Name {
     /// Why who gave the right password is not let in yet.
     fn unconfirmed(&self, user: &UserRow) -> Option<AuthError> {
         match self {
-            Self::Email(_) if user.email_confirmed_at.is_none() => {
-                Some(AuthError::bad_request(AuthCode::EmailNotConfirmed, "Email not confirmed"))
-            }
-            Self::Phone(_) if user.phone_confirmed_at.is_none() => {
-                Some(AuthError::bad_request(AuthCode::PhoneNotConfirmed, "Phone not confirmed"))
-            }
+            Self::Email(_) if user.email_confirmed_at.is_none() => Some(AuthError::bad_request(AuthCode::EmailNotConfirmed, "Email not confirmed")),
+            Self::Phone(_) if user.phone_confirmed_at.is_none() => Some(AuthError::bad_request(AuthCode::PhoneNotConfirmed, "Phone not confirmed")),
             _ => None,
         }
     }

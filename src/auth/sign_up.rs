@@ -130,9 +130,7 @@ impl Contact {
 
     fn ask(self, challenge: Pkce, redirect_to: String, languages: String) -> Ask {
         match self {
-            Self::Email(email) => {
-                Ask { asked: Asked::SignUp, address: email.into(), challenge, redirect_to, languages, channel: String::new() }
-            }
+            Self::Email(email) => Ask { asked: Asked::SignUp, address: email.into(), challenge, redirect_to, languages, channel: String::new() },
             Self::Phone(phone, channel) => Ask::by_phone(Asked::SignUp, phone, channel),
         }
     }
@@ -170,11 +168,8 @@ impl Candidate {
             (Some(email), _) => Contact::Email(email.parse()?),
             (None, phone) => {
                 let phone: Phone = phone.unwrap_or_default().parse()?;
-                let channel = if tenant.settings.sms.autoconfirm {
-                    String::new()
-                } else {
-                    sms::check_channel(tenant, &phone, asked.channel.as_deref())?
-                };
+                let channel =
+                    if tenant.settings.sms.autoconfirm { String::new() } else { sms::check_channel(tenant, &phone, asked.channel.as_deref())? };
                 Contact::Phone(phone, channel)
             }
         };
@@ -232,7 +227,8 @@ async fn store_signed_in(
     let now = user.created_at;
     let session = session::begin(app, tenant, now, user.id, &Proof::by(method));
     let (id, row) = (tenant.id, session.clone());
-    let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", identity.as_ref().map_or("anonymous", |identity| &identity.provider));
+    let made =
+        Event::new(Action::UserSignedUp).by_user(user.id).with("provider", identity.as_ref().map_or("anonymous", |identity| &identity.provider));
     let opened = app
         .db
         .write(move |tx| async move {

@@ -280,8 +280,13 @@ impl Change {
                 Some(NewAddress::AtOnce(phone))
             }
             Some((phone, channel)) => {
-                let wanted =
-                    Wanted { user: user.id, purpose: Purpose::PhoneChange, address: phone.as_str(), new_address: Some(phone.as_str()), challenge: None };
+                let wanted = Wanted {
+                    user: user.id,
+                    purpose: Purpose::PhoneChange,
+                    address: phone.as_str(),
+                    new_address: Some(phone.as_str()),
+                    challenge: None,
+                };
                 let token = one_time_token::make(app, tenant, now, wanted);
                 let jobs = sms::prepare(app, tenant, &token, &channel)?.into_iter().collect();
                 let own = user.phone.as_deref().unwrap_or(phone.as_str());
@@ -290,7 +295,16 @@ impl Change {
             }
             None => None,
         };
-        Ok(Self { data: changes.data, verified: user.encrypted_password.clone(), encrypted_password, nonce, email, phone, notices, origin: Origin::here() })
+        Ok(Self {
+            data: changes.data,
+            verified: user.encrypted_password.clone(),
+            encrypted_password,
+            nonce,
+            email,
+            phone,
+            notices,
+            origin: Origin::here(),
+        })
     }
 
     async fn apply(self, tx: &Tx, key: &crate::crypto::MasterKey, tenant: TenantId, now: Timestamp, signed_in: &SignedIn) -> DbResult<Outcome> {

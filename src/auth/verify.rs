@@ -119,7 +119,8 @@ impl LinkQuery {
 
 /// Whether a browser says that nobody has followed the link yet.
 fn is_prefetch(headers: &HeaderMap) -> bool {
-    let says = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"));
+    let says =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.to_ascii_lowercase().contains("prefetch"));
     says("sec-purpose") || says("purpose") || says("x-moz")
 }
 
@@ -466,9 +467,7 @@ enum Applied {
 /// Lets go of all else that waits for the user; where the address is another one now, of what was asked for besides, too.
 async fn clear_tokens(tx: &Tx, tenant: crate::tenants::TenantId, user: &mut UserRow, purpose: Purpose, token: &TokenRow) -> DbResult<()> {
     match purpose {
-        Purpose::EmailChangeCurrent | Purpose::EmailChangeNew | Purpose::PhoneChange => {
-            revoke_all_but(tx, tenant, user, token).await
-        }
+        Purpose::EmailChangeCurrent | Purpose::EmailChangeNew | Purpose::PhoneChange => revoke_all_but(tx, tenant, user, token).await,
         _ => sql::one_time_tokens::delete_of(tx, tenant, token.user_id).await,
     }
 }

@@ -23,11 +23,7 @@ fn mails(kind: MailKind) -> Words {
             "Für {{ email }} wurde ein Konto angelegt. Nehmen Sie die Einladung an, um es zu benutzen.",
             "Einladung annehmen",
         ),
-        MailKind::MagicLink => Words(
-            "Anmelden",
-            "Hier ist der Link, der Sie anmeldet. Er gilt einmal.",
-            "Anmelden",
-        ),
+        MailKind::MagicLink => Words("Anmelden", "Hier ist der Link, der Sie anmeldet. Er gilt einmal.", "Anmelden"),
         MailKind::Recovery => Words(
             "Wählen Sie ein neues Passwort",
             "Sie haben angegeben, Ihr Passwort verloren zu haben. Dieser Link meldet Sie einmal an, damit Sie ein neues wählen können.",
@@ -43,45 +39,27 @@ fn mails(kind: MailKind) -> Words {
             "Ihr Konto soll die Adresse {{ new_email }} statt {{ email }} bekommen. Wenn Sie das möchten, stimmen Sie zu.",
             "Zustimmen",
         ),
-        MailKind::Reauthentication => Words(
-            "Ihr Code",
-            "Geben Sie diesen Code ein, um zu zeigen, dass Sie es sind.",
-            "",
-        ),
+        MailKind::Reauthentication => Words("Ihr Code", "Geben Sie diesen Code ein, um zu zeigen, dass Sie es sind.", ""),
         MailKind::AccountExists => Words(
             "Sie haben schon ein Konto",
             "Jemand, vielleicht Sie, wollte mit {{ email }} ein Konto anlegen. Es gibt schon eines: Melden Sie sich damit an, oder fordern Sie ein neues Passwort an, wenn Sie Ihres verloren haben.",
             "",
         ),
-        MailKind::PasswordChanged => Words(
-            "Ihr Passwort wurde geändert",
-            "Das Passwort Ihres Kontos {{ email }} wurde geändert.",
-            "",
-        ),
-        MailKind::EmailChanged => Words(
-            "Ihre E-Mail-Adresse wurde geändert",
-            "Ihr Konto hat jetzt die Adresse {{ new_email }} statt {{ email }}.",
-            "",
-        ),
-        MailKind::PhoneChanged => Words(
-            "Ihre Telefonnummer wurde geändert",
-            "Ihr Konto {{ email }} hat jetzt die Telefonnummer {{ new_phone }}.",
-            "",
-        ),
+        MailKind::PasswordChanged => Words("Ihr Passwort wurde geändert", "Das Passwort Ihres Kontos {{ email }} wurde geändert.", ""),
+        MailKind::EmailChanged => {
+            Words("Ihre E-Mail-Adresse wurde geändert", "Ihr Konto hat jetzt die Adresse {{ new_email }} statt {{ email }}.", "")
+        }
+        MailKind::PhoneChanged => {
+            Words("Ihre Telefonnummer wurde geändert", "Ihr Konto {{ email }} hat jetzt die Telefonnummer {{ new_phone }}.", "")
+        }
         MailKind::NewDevice => Words(
             "Neue Anmeldung",
             "Jemand hat sich bei Ihrem Konto {{ email }} von einem Ort aus angemeldet, den wir noch nicht kennen: {{ device }}",
             "",
         ),
-        MailKind::FactorAdded => Words(
-            "Ein zweiter Faktor kam hinzu",
-            "Zu Ihrem Konto {{ email }} kam ein zweiter Faktor hinzu ({{ factor }}).",
-            "",
-        ),
-        MailKind::FactorRemoved => Words(
-            "Ein zweiter Faktor wurde entfernt",
-            "Von Ihrem Konto {{ email }} wurde ein zweiter Faktor entfernt ({{ factor }}).",
-            "",
-        ),
+        MailKind::FactorAdded => Words("Ein zweiter Faktor kam hinzu", "Zu Ihrem Konto {{ email }} kam ein zweiter Faktor hinzu ({{ factor }}).", ""),
+        MailKind::FactorRemoved => {
+            Words("Ein zweiter Faktor wurde entfernt", "Von Ihrem Konto {{ email }} wurde ein zweiter Faktor entfernt ({{ factor }}).", "")
+        }
     }
 }

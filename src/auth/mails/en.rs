@@ -18,16 +18,10 @@ fn mails(kind: MailKind) -> Words {
             "Somebody, we hope you, made an account with {{ email }}. Confirm that the address is yours.",
             "Confirm address",
         ),
-        MailKind::Invite => Words(
-            "You are invited",
-            "An account was made for you with {{ email }}. Accept the invitation to use it.",
-            "Accept invitation",
-        ),
-        MailKind::MagicLink => Words(
-            "Sign in",
-            "Here is the link that signs you in. It works once.",
-            "Sign in",
-        ),
+        MailKind::Invite => {
+            Words("You are invited", "An account was made for you with {{ email }}. Accept the invitation to use it.", "Accept invitation")
+        }
+        MailKind::MagicLink => Words("Sign in", "Here is the link that signs you in. It works once.", "Sign in"),
         MailKind::Recovery => Words(
             "Choose a new password",
             "You said that you lost your password. This link signs you in once, so that you can choose another one.",
@@ -43,45 +37,23 @@ fn mails(kind: MailKind) -> Words {
             "Your account is to have the address {{ new_email }} instead of {{ email }}. If that is what you want, agree to it.",
             "Agree",
         ),
-        MailKind::Reauthentication => Words(
-            "Your code",
-            "Enter this code to show that it is you.",
-            "",
-        ),
+        MailKind::Reauthentication => Words("Your code", "Enter this code to show that it is you.", ""),
         MailKind::AccountExists => Words(
             "You already have an account",
             "Somebody, perhaps you, tried to make an account with {{ email }}. There is one already: sign in with it, or ask for a new password if you lost yours.",
             "",
         ),
-        MailKind::PasswordChanged => Words(
-            "Your password was changed",
-            "The password of your account {{ email }} was changed.",
-            "",
-        ),
-        MailKind::EmailChanged => Words(
-            "Your mail address was changed",
-            "Your account has the address {{ new_email }} now, instead of {{ email }}.",
-            "",
-        ),
-        MailKind::PhoneChanged => Words(
-            "Your phone number was changed",
-            "Your account {{ email }} has the phone number {{ new_phone }} now.",
-            "",
-        ),
-        MailKind::NewDevice => Words(
-            "New sign-in",
-            "Somebody signed in to your account {{ email }} from a place that we have not seen before: {{ device }}",
-            "",
-        ),
-        MailKind::FactorAdded => Words(
-            "A second factor was added",
-            "A second factor ({{ factor }}) was added to your account {{ email }}.",
-            "",
-        ),
-        MailKind::FactorRemoved => Words(
-            "A second factor was removed",
-            "A second factor ({{ factor }}) was removed from your account {{ email }}.",
-            "",
-        ),
+        MailKind::PasswordChanged => Words("Your password was changed", "The password of your account {{ email }} was changed.", ""),
+        MailKind::EmailChanged => {
+            Words("Your mail address was changed", "Your account has the address {{ new_email }} now, instead of {{ email }}.", "")
+        }
+        MailKind::PhoneChanged => Words("Your phone number was changed", "Your account {{ email }} has the phone number {{ new_phone }} now.", ""),
+        MailKind::NewDevice => {
+            Words("New sign-in", "Somebody signed in to your account {{ email }} from a place that we have not seen before: {{ device }}", "")
+        }
+        MailKind::FactorAdded => Words("A second factor was added", "A second factor ({{ factor }}) was added to your account {{ email }}.", ""),
+        MailKind::FactorRemoved => {
+            Words("A second factor was removed", "A second factor ({{ factor }}) was removed from your account {{ email }}.", "")
+        }
     }
 }

@@ -18,16 +18,10 @@ fn mails(kind: MailKind) -> Words {
             "Alguien, esperamos que usted, ha creado una cuenta con {{ email }}. Confirme que la dirección es suya.",
             "Confirmar dirección",
         ),
-        MailKind::Invite => Words(
-            "Está invitado",
-            "Se ha creado una cuenta para {{ email }}. Acepte la invitación para usarla.",
-            "Aceptar invitación",
-        ),
-        MailKind::MagicLink => Words(
-            "Iniciar sesión",
-            "Este es el enlace con el que inicia sesión. Sirve una sola vez.",
-            "Iniciar sesión",
-        ),
+        MailKind::Invite => {
+            Words("Está invitado", "Se ha creado una cuenta para {{ email }}. Acepte la invitación para usarla.", "Aceptar invitación")
+        }
+        MailKind::MagicLink => Words("Iniciar sesión", "Este es el enlace con el que inicia sesión. Sirve una sola vez.", "Iniciar sesión"),
         MailKind::Recovery => Words(
             "Elija otra contraseña",
             "Ha indicado que perdió su contraseña. Este enlace inicia su sesión una vez para que elija otra.",
@@ -43,45 +37,25 @@ fn mails(kind: MailKind) -> Words {
             "Su cuenta va a tener la dirección {{ new_email }} en lugar de {{ email }}. Si es lo que quiere, acéptelo.",
             "Aceptar",
         ),
-        MailKind::Reauthentication => Words(
-            "Su código",
-            "Introduzca este código para mostrar que es usted.",
-            "",
-        ),
+        MailKind::Reauthentication => Words("Su código", "Introduzca este código para mostrar que es usted.", ""),
         MailKind::AccountExists => Words(
             "Ya tiene una cuenta",
             "Alguien, quizá usted, ha querido crear una cuenta con {{ email }}. Ya existe una: inicie sesión con ella, o pida otra contraseña si perdió la suya.",
             "",
         ),
-        MailKind::PasswordChanged => Words(
-            "Su contraseña ha cambiado",
-            "La contraseña de su cuenta {{ email }} ha cambiado.",
-            "",
-        ),
-        MailKind::EmailChanged => Words(
-            "Su dirección de correo ha cambiado",
-            "Su cuenta tiene ahora la dirección {{ new_email }} en lugar de {{ email }}.",
-            "",
-        ),
-        MailKind::PhoneChanged => Words(
-            "Su número de teléfono ha cambiado",
-            "Su cuenta {{ email }} tiene ahora el número {{ new_phone }}.",
-            "",
-        ),
-        MailKind::NewDevice => Words(
-            "Nuevo inicio de sesión",
-            "Alguien ha iniciado sesión en su cuenta {{ email }} desde un lugar que no conocíamos: {{ device }}",
-            "",
-        ),
-        MailKind::FactorAdded => Words(
-            "Se ha añadido un segundo factor",
-            "Se ha añadido un segundo factor ({{ factor }}) a su cuenta {{ email }}.",
-            "",
-        ),
-        MailKind::FactorRemoved => Words(
-            "Se ha quitado un segundo factor",
-            "Se ha quitado un segundo factor ({{ factor }}) de su cuenta {{ email }}.",
-            "",
-        ),
+        MailKind::PasswordChanged => Words("Su contraseña ha cambiado", "La contraseña de su cuenta {{ email }} ha cambiado.", ""),
+        MailKind::EmailChanged => {
+            Words("Su dirección de correo ha cambiado", "Su cuenta tiene ahora la dirección {{ new_email }} en lugar de {{ email }}.", "")
+        }
+        MailKind::PhoneChanged => Words("Su número de teléfono ha cambiado", "Su cuenta {{ email }} tiene ahora el número {{ new_phone }}.", ""),
+        MailKind::NewDevice => {
+            Words("Nuevo inicio de sesión", "Alguien ha iniciado sesión en su cuenta {{ email }} desde un lugar que no conocíamos: {{ device }}", "")
+        }
+        MailKind::FactorAdded => {
+            Words("Se ha añadido un segundo factor", "Se ha añadido un segundo factor ({{ factor }}) a su cuenta {{ email }}.", "")
+        }
+        MailKind::FactorRemoved => {
+            Words("Se ha quitado un segundo factor", "Se ha quitado un segundo factor ({{ factor }}) de su cuenta {{ email }}.", "")
+        }
     }
 }

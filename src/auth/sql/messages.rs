@@ -57,9 +57,7 @@ pub(in crate::auth) async fn delete_requests_of(conn: &Conn, tenant: TenantId) -
 /// Notes where a user signs in from. True when it is somewhere new for one who was known elsewhere.
 pub(in crate::auth) async fn note_device(tx: &Tx, tenant: TenantId, now: Timestamp, user: Uuid, fingerprint: &[u8]) -> Result<bool> {
     let (known, this): (i64, i64) = tx
-        .query(
-            "SELECT count(*), count(CASE WHEN fingerprint = $3 THEN 1 END) FROM known_devices WHERE tenant_id = $1 AND user_id = $2",
-        )
+        .query("SELECT count(*), count(CASE WHEN fingerprint = $3 THEN 1 END) FROM known_devices WHERE tenant_id = $1 AND user_id = $2")
         .bind(tenant)
         .bind(user)
         .bind(fingerprint)

@@ -135,7 +135,10 @@ impl MailSettings {
     pub(super) fn check(&self) -> Result<()> {
         in_range("mail.resend_seconds", self.resend_seconds, 0, 3_600)?;
         if !self.from.is_empty() && !mail::is_sender(&self.from) {
-            return Err(Error::invalid("mail.from", format!("\"{}\" is no mail address; take name@example.com or Name <name@example.com>", self.from)));
+            return Err(Error::invalid(
+                "mail.from",
+                format!("\"{}\" is no mail address; take name@example.com or Name <name@example.com>", self.from),
+            ));
         }
         check_locale("mail.default_locale", &self.default_locale)?;
         if !self.link_path.is_empty() && !is_path(&self.link_path) {

@@ -16,10 +16,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use self::{
-    mail::{MailSettings, OtpSettings},
-    sms::SmsSettings,
-};
 pub use self::{
     mail::{MailKind, MailTemplate},
     mfa::MfaSettings,
@@ -27,6 +23,10 @@ pub use self::{
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
     sms::SmsProvider,
+};
+use self::{
+    mail::{MailSettings, OtpSettings},
+    sms::SmsSettings,
 };
 use crate::{
     crypto::MasterKey,

@@ -107,7 +107,10 @@ impl SmsSettings {
             let digits = number.trim_start_matches('+');
             let is_number = (2..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
             if !is_number || !(6..=10).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(Error::invalid("sms.test_codes", format!("\"{number}\" should be a number as +491512345678, and its code 6 to 10 digits")));
+                return Err(Error::invalid(
+                    "sms.test_codes",
+                    format!("\"{number}\" should be a number as +491512345678, and its code 6 to 10 digits"),
+                ));
             }
         }
         Ok(())

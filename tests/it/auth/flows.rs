@@ -105,7 +105,8 @@ async fn a_link_is_redeemed_once_by_however_many() {
     let many = (0..50).map(|n| {
         let (anonymous, hash, code) = (app.anonymous(), mail.parameter("token"), mail.code.clone());
         async move {
-            let reply = if n % 2 == 0 { verify_hash(&anonymous, "magiclink", &hash).await } else { verify(&anonymous, "magiclink", ADA, &code).await };
+            let reply =
+                if n % 2 == 0 { verify_hash(&anonymous, "magiclink", &hash).await } else { verify(&anonymous, "magiclink", ADA, &code).await };
             reply.status.as_u16()
         }
     });
@@ -177,7 +178,11 @@ async fn who_only_looks_at_a_link_uses_nothing_up() {
 async fn a_link_of_the_pkce_flow_gives_a_code_for_who_asked() {
     let app = confirming().await;
     let pair = json!({ "email": ADA, "password": PASSWORD, "code_challenge": CHALLENGE, "code_challenge_method": "s256" });
-    assert_refused(&app.anonymous().post(SIGN_UP, json!({ "email": ADA, "password": PASSWORD, "code_challenge": CHALLENGE })).await, 400, "validation_failed");
+    assert_refused(
+        &app.anonymous().post(SIGN_UP, json!({ "email": ADA, "password": PASSWORD, "code_challenge": CHALLENGE })).await,
+        400,
+        "validation_failed",
+    );
     let mail = ask(&app, SIGN_UP, pair).await;
     assert!(mail.parameter("token").starts_with("pkce_"));
     // As long as the mail's token: the flow does not end before (part 6, row 3).
@@ -214,11 +219,8 @@ async fn links_are_made_of_what_is_configured() {
     // V1
     let evil = ["host", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-original-host"];
     let client = evil[1..].iter().fold(app.anonymous(), |client, name| client.header(name, "evil.example.com"));
-    for (path, body) in [
-        (SIGN_UP, json!({ "email": ADA, "password": PASSWORD })),
-        (RECOVER, json!({ "email": ADA })),
-        (OTP, json!({ "email": ADA })),
-    ] {
+    for (path, body) in [(SIGN_UP, json!({ "email": ADA, "password": PASSWORD })), (RECOVER, json!({ "email": ADA })), (OTP, json!({ "email": ADA }))]
+    {
         let reply = client.clone().header("redirect_to", "https://evil.example.com/x").post(path, body).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
@@ -415,7 +417,10 @@ async fn nobody_in_particular_becomes_somebody() {
     set(&app, json!({ "sign_up": { "anonymous": true, "email_autoconfirm": false } })).await;
     let session = anonymous.post(SIGN_UP, json!({ "data": { "theme": "dark" } })).await.json();
     let user = &session["user"];
-    assert_eq!((&user["is_anonymous"], &user["identities"], &user["email"], &user["app_metadata"]), (&json!(true), &json!([]), &json!(""), &json!({})));
+    assert_eq!(
+        (&user["is_anonymous"], &user["identities"], &user["email"], &user["app_metadata"]),
+        (&json!(true), &json!([]), &json!(""), &json!({}))
+    );
     let client = holder(&app, &session);
     assert_refused(&client.put(USER, json!({ "password": PASSWORD })).await, 422, "validation_failed");
     assert_refused(&client.get("/auth/v1/reauthenticate").await, 400, "validation_failed");
