@@ -763,6 +763,7 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("auth.argon2_parallelism", 1, 16),
     ("auth.hash_threads", 0, 1024),
     ("auth.hash_queue", 1, 100_000),
+    ("mail.smtp_port", 0, 65_535),
     ("records.max_rows", 1, 1_000_000),
     ("storage.max_upload_bytes", 1, 1 << 50),
 ];

@@ -88,7 +88,9 @@ fn is_letter(character: char) -> bool {
 
 /// Characters of scripts that are written without spaces.
 pub(super) fn is_ideograph(character: char) -> bool {
-    matches!(u32::from(character), 0x3005..=0x3007 | 0x3040..=0x30FF | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xAC00..=0xD7AF | 0xF900..=0xFAFF | 0x2_0000..=0x3_FFFF)
+    // Some of these blocks have marks among their letters.
+    character.is_alphanumeric()
+        && matches!(u32::from(character), 0x3005..=0x3007 | 0x3040..=0x30FF | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xAC00..=0xD7AF | 0xF900..=0xFAFF | 0x2_0000..=0x3_FFFF)
 }
 
 /// What of a term is kept and looked for: PostgreSQL refuses longer words, and nobody types them.

@@ -42,7 +42,7 @@ pub(super) fn read(mail: Value) -> Carried {
     let link = link.find("/t/").map(|start| link[start..].to_owned()).unwrap_or_default();
     let is_code = |word: &&str| word.len() >= 6 && word.bytes().all(|byte| byte.is_ascii_digit());
     let code = text.split_whitespace().find(is_code).unwrap_or_default().to_owned();
-    Carried { link, code, mail }
+    Carried { mail, link, code }
 }
 
 /// Follows a link as a browser does: without a key.
