@@ -298,6 +298,7 @@ impl Server {
         let (process, url) = spawn(directory, std::env::var("BENCH_DATABASE_URL").ok().as_deref());
         until_it_answers(&url).await;
         let server = Self { process, url, publishable: make_key(directory, "--publishable"), secret: make_key(directory, "--secret") };
+        command(directory, &["tenant", "set", "default", "limits.enabled=false"]);
         // Whatever a fresh server has still to do is not a call's.
         tokio::time::sleep(Duration::from_secs(1)).await;
         server
@@ -347,8 +348,14 @@ async fn until_it_answers(url: &str) {
 }
 
 fn make_key(directory: &Path, kind: &str) -> String {
+    command(directory, &["key", "create", kind])
+}
+
+/// What a command says.
+fn command(directory: &Path, arguments: &[&str]) -> String {
     let database = std::env::var("BENCH_DATABASE_URL").ok();
-    let output = basalt(directory, database.as_deref()).args(["key", "create", kind]).output().expect("a key can be made");
+    let output = basalt(directory, database.as_deref()).args(arguments).output().expect("a command can be run");
+    assert!(output.status.success(), "{arguments:?}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 

@@ -46,6 +46,8 @@ pub struct Parts {
     pub passwords: Passwords,
     /// Tenants and their keys, remembered for a moment.
     pub tenants: tenants::Directory,
+    /// How often who asked for what of late.
+    pub limits: auth::Limits,
     /// Tokens that were found good.
     pub verified_tokens: auth::VerifiedTokens,
     /// The keys that providers sign with.
@@ -99,6 +101,7 @@ impl App {
             outbound,
             passwords,
             tenants,
+            limits: auth::Limits::default(),
             verified_tokens,
             provider_keys: auth::ProviderKeys::default(),
             stopping: CancellationToken::new(),

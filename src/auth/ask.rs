@@ -10,6 +10,7 @@ use super::{
     email::Email,
     error::{AuthCode, AuthError},
     flow_state::Challenge,
+    limits::{self, Peer},
     message::{self, AuthMail, MailToken},
     model::{IdentityRow, UserRow},
     one_time_token::{self, NewToken, Purpose, Wanted, address_digest},
@@ -142,14 +143,15 @@ impl Ask {
     }
 
     /// Writes down what is asked for. The job that does it is named.
-    pub(super) async fn submit(self, app: &App, tenant: &Tenant) -> Result<Uuid, AuthError> {
-        self.submit_for(app, tenant, None).await
+    pub(super) async fn submit(self, app: &App, tenant: &Tenant, peer: &Peer) -> Result<Uuid, AuthError> {
+        self.submit_for(app, tenant, peer, None).await
     }
 
     /// The same, for somebody who becomes a user if nobody has the address.
-    pub(super) async fn submit_for(self, app: &App, tenant: &Tenant, newcomer: Option<(UserRow, IdentityRow)>) -> Result<Uuid, AuthError> {
+    pub(super) async fn submit_for(self, app: &App, tenant: &Tenant, peer: &Peer, newcomer: Option<Newcomer>) -> Result<Uuid, AuthError> {
         let (now, id) = (app.clock.now(), tenant.id);
         let frequency = Frequency::of(app, tenant, now, self.asked.kind(), &self.address);
+        let sent = limits::message(app, tenant, &self.address, peer).await?;
         let job = app.jobs.prepare(tenant.id, &self)?;
         let job_id = job.id();
         let refused = app
@@ -158,18 +160,29 @@ impl Ask {
                 if let Some(wait) = frequency.note(&tx).await? {
                     return Ok(Some(wait));
                 }
-                if let Some((user, identity)) = newcomer
-                    && sql::insert_user(&tx, id, &user).await?
+                if let Some(newcomer) = newcomer
+                    && sql::insert_user(&tx, id, &newcomer.user).await?
                 {
-                    sql::insert_identity(&tx, id, &identity).await?;
+                    sql::insert_identity(&tx, id, &newcomer.identity).await?;
+                    jobs::enqueue_all(&tx, now, newcomer.told.as_slice()).await?;
                 }
                 jobs::enqueue(&tx, now, &job).await?;
                 Ok(None)
             })
             .await?;
         app.jobs.wake();
-        refused.map_or(Ok(job_id), |wait| Err(wait.into()))
+        let Some(wait) = refused else { return Ok(job_id) };
+        sent.take_back(app).await?;
+        Err(wait.into())
     }
+}
+
+/// Who becomes a user if nobody has the address.
+pub(super) struct Newcomer {
+    pub(super) user: UserRow,
+    pub(super) identity: IdentityRow,
+    /// Tells the tenant's hook that there is a new user.
+    pub(super) told: Option<NewJob>,
 }
 
 impl Job for Ask {
@@ -283,7 +296,11 @@ pub(super) fn email_change(
         let mail = AuthMail { to: address.to_owned(), new_email: new.to_owned(), token: MailToken::of(&token), ..mail };
         (token, mail)
     });
-    both.collect()
+    let mut both: Vec<(NewToken, AuthMail)> = both.collect();
+    if let [(_, current), (_, new)] = both.as_mut_slice() {
+        (current.pair, new.pair) = (new.token.clone(), current.token.clone());
+    }
+    both
 }
 
 /// What a user gets: to be stored together.

@@ -20,6 +20,7 @@ use super::{
     error::{AuthCode, AuthError, AuthFailures},
     factors::{insufficient, is_short_of_a_factor},
     flow_state::{self, Challenge, FlowKind, FlowStateRow},
+    limits::{self, Bucket, Peer},
     parameters::Parameters,
     provider::{FlowSecret, Provider},
     redirect::{self, AskedRedirect, Redirect},
@@ -60,9 +61,11 @@ pub(super) struct AuthorizeParameters {
 pub(super) async fn authorize_user(
     State(app): State<App>,
     CurrentTenant(tenant): CurrentTenant,
+    peer: Peer,
     asked: AskedRedirect,
     parts: Parts,
 ) -> Result<Response, AuthError> {
+    limits::count(&app, &tenant, Bucket::Provider, &peer).await?;
     let parameters = Parameters::of_query(&parts)?;
     if let Some(home) = way_home(&tenant, &parts, &parameters) {
         return Ok(redirect::send_to(StatusCode::FOUND, &home));
@@ -93,6 +96,7 @@ pub(super) struct LinkParameters {
     security(("apikey" = [], "user" = [])))]
 pub(super) async fn link_identity(State(app): State<App>, current: CurrentUser, asked: AskedRedirect, parts: Parts) -> Result<Response, AuthError> {
     let tenant = &current.tenant;
+    limits::count(&app, tenant, Bucket::Provider, &current.peer).await?;
     if !tenant.settings.identities.manual_linking {
         return Err(manual_linking_disabled());
     }

@@ -18,6 +18,7 @@ use super::{
     caller::CurrentTenant,
     error::{AuthCode, AuthError, AuthFailures},
     flow_state::{AuthCodeText, FlowStateRow, ProviderTokens},
+    limits::{self, Bucket, Peer},
     linking::{self, CodeOf},
     parameters::Parameters,
     provider::{FlowSecret, Provider},
@@ -56,23 +57,26 @@ pub(super) struct CallbackParameters {
 /// Takes a user back from a provider, and sends it on to the app.
 #[utoipa::path(get, path = "/auth/v1/callback", tag = "auth", params(CallbackParameters),
     responses((status = 302, description = "To the app, with a session or a code"), (status = 303, description = "To the app, with an error"), AuthFailures))]
-pub(super) async fn finish_authorization(State(app): State<App>, client: Client, request: Request) -> Response {
-    answer(&app, client, request).await
+pub(super) async fn finish_authorization(State(app): State<App>, peer: Peer, client: Client, request: Request) -> Response {
+    answer(&app, &peer, client, request).await
 }
 
 /// Takes a user back from a provider that answers by a form.
 #[utoipa::path(post, path = "/auth/v1/callback", tag = "auth", params(CallbackParameters),
     responses((status = 302, description = "To the app, with a session or a code"), (status = 303, description = "To the app, with an error"), AuthFailures))]
-pub(super) async fn finish_authorization_by_form(State(app): State<App>, client: Client, request: Request) -> Response {
-    answer(&app, client, request).await
+pub(super) async fn finish_authorization_by_form(State(app): State<App>, peer: Peer, client: Client, request: Request) -> Response {
+    answer(&app, &peer, client, request).await
 }
 
-async fn answer(app: &App, client: Client, request: Request) -> Response {
+async fn answer(app: &App, peer: &Peer, client: Client, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let tenant = match CurrentTenant::from_request_parts(&mut parts, app).await {
         Ok(CurrentTenant(tenant)) => tenant,
         Err(refusal) => return refusal,
     };
+    if let Err(error) = limits::count(app, &tenant, Bucket::Provider, peer).await {
+        return error.into_response();
+    }
     let parameters = match read(&parts, body).await {
         Ok(parameters) => parameters,
         Err(error) => return error.into_response(),

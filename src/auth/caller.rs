@@ -14,12 +14,12 @@ use moka::sync::Cache;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{caller_error::CallerError, error::AuthError, session_end::is_over, sql};
+use super::{caller_error::CallerError, error::AuthError, limits::Peer, session_end::is_over, sql};
 use crate::{
     app::App,
     crypto::sha256,
     db::Timestamp,
-    http::{ActorKind, KeyIsOptional, Surface, note_actor, note_tenant},
+    http::{ActorKind, KeyIsOptional, Surface, note_actor, note_client, note_tenant},
     tenants::{self, Action, KeyGrant, Refusal, Resolved, Scopes, Tenant, TenantId, TokenError, TokenKind},
 };
 
@@ -136,12 +136,17 @@ fn surface_of(parts: &Parts) -> Surface {
 }
 
 async fn find_caller(app: &App, parts: &Parts) -> Result<Caller, CallerError> {
+    find_caller_and_peer(app, parts).await.map(|(caller, _)| caller)
+}
+
+async fn find_caller_and_peer(app: &App, parts: &Parts) -> Result<(Caller, Peer), CallerError> {
     let Resolved { tenant, key, key_token, token } = resolve(app, parts).await?;
     let from_key = match (&key, &key_token) {
         (Some(key), _) => Some(principal_of_key(key)),
         (None, Some(text)) if token.as_ref() != Some(text) => Some(principal_of_token(app, &tenant, text).await?),
         (None, _) => None,
     };
+    let peer = peer_of(parts, from_key.as_ref());
     let principal = match (token, from_key) {
         (Some(token), _) => principal_of_token(app, &tenant, &token).await?,
         (None, Some(principal)) => principal,
@@ -153,7 +158,16 @@ async fn find_caller(app: &App, parts: &Parts) -> Result<Caller, CallerError> {
         Principal::Key(key) => note_actor(ActorKind::Key, Some(key.key_id)),
         Principal::Service => note_actor(ActorKind::Service, key.map(|key| key.id)),
     }
-    Ok(Caller { tenant, principal })
+    Ok((Caller { tenant, principal }, peer))
+}
+
+/// Who is behind a request. Whom a server calls for is the client from now on.
+fn peer_of(parts: &Parts, key: Option<&Principal>) -> Peer {
+    let peer = Peer::of(parts, key);
+    if let Some(address) = peer.forwarded() {
+        note_client(address);
+    }
+    peer
 }
 
 async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, CallerError> {
@@ -241,9 +255,19 @@ impl FromRequestParts<App> for CurrentTenant {
     }
 }
 
+/// Who is behind a request to a route that needs no key.
+impl FromRequestParts<App> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts, None))
+    }
+}
+
 /// Somebody who knows a key of the tenant and may be on the way in: a token that came along, perhaps an old one, is not asked.
 pub(super) struct Visitor {
     pub(super) tenant: Arc<Tenant>,
+    pub(super) peer: Peer,
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -256,17 +280,24 @@ impl FromRequestParts<App> for Visitor {
 
 async fn find_visitor(app: &App, parts: &Parts) -> Result<Visitor, CallerError> {
     let resolved = resolve(app, parts).await?;
-    if resolved.key.is_none() && parts.extensions.get::<KeyIsOptional>().is_none() {
-        let token = resolved.key_token.or(resolved.token).ok_or(CallerError::NoKey)?;
-        principal_of_token(app, &resolved.tenant, &token).await?;
-    }
-    Ok(Visitor { tenant: resolved.tenant })
+    let principal = match (&resolved.key, resolved.key_token.or(resolved.token)) {
+        (Some(key), _) => principal_of_key(key),
+        // A listener that asks for no key asks for no good token either; a good one may be a server's.
+        (None, token) if parts.extensions.get::<KeyIsOptional>().is_some() => match token {
+            Some(token) => principal_of_token(app, &resolved.tenant, &token).await.unwrap_or(Principal::Anon),
+            None => Principal::Anon,
+        },
+        (None, token) => principal_of_token(app, &resolved.tenant, &token.ok_or(CallerError::NoKey)?).await?,
+    };
+    let peer = peer_of(parts, Some(&principal));
+    Ok(Visitor { tenant: resolved.tenant, peer })
 }
 
 /// A signed-in user, for routes that nobody else can use.
 pub(super) struct CurrentUser {
     pub(super) tenant: Arc<Tenant>,
     pub(super) user: SignedIn,
+    pub(super) peer: Peer,
 }
 
 impl FromRequestParts<App> for CurrentUser {
@@ -278,9 +309,9 @@ impl FromRequestParts<App> for CurrentUser {
 }
 
 pub(super) async fn find_user(app: &App, parts: &Parts) -> Result<CurrentUser, CallerError> {
-    let caller = find_caller(app, parts).await?;
+    let (caller, peer) = find_caller_and_peer(app, parts).await?;
     match caller.principal {
-        Principal::User(user) => Ok(CurrentUser { tenant: caller.tenant, user }),
+        Principal::User(user) => Ok(CurrentUser { tenant: caller.tenant, user, peer }),
         // A key in the bearer's place names no user; without a bearer there is nothing to look at.
         _ if parts.headers.contains_key(header::AUTHORIZATION) => Err(CallerError::NoSubject),
         _ => Err(CallerError::NoBearer),
@@ -292,6 +323,12 @@ pub(super) struct UserReader(pub(super) Arc<Tenant>);
 
 /// Who may make, change and remove the tenant's users: a secret key without scopes, or one with `users:write`.
 pub(super) struct UserWriter(pub(super) Arc<Tenant>);
+
+/// The same, where it is counted what they do.
+pub(super) struct CountedUserWriter {
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) peer: Peer,
+}
 
 impl FromRequestParts<App> for UserReader {
     type Rejection = Response;
@@ -309,6 +346,15 @@ impl FromRequestParts<App> for UserWriter {
     }
 }
 
+impl FromRequestParts<App> for CountedUserWriter {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let (tenant, peer) = find_counted_admin(app, parts, "users", Action::Write).await?;
+        Ok(Self { tenant, peer })
+    }
+}
+
 /// Who may read the tenant's audit log: a secret key without scopes, or one with `audit:read`.
 pub(super) struct AuditReader(pub(super) Arc<Tenant>);
 
@@ -320,13 +366,17 @@ impl FromRequestParts<App> for AuditReader {
     }
 }
 
-async fn find_admin(app: &App, parts: &mut Parts, resource: &str, action: Action) -> Result<Arc<Tenant>, Response> {
-    let caller = Caller::from_request_parts(parts, app).await?;
+async fn find_admin(app: &App, parts: &Parts, resource: &str, action: Action) -> Result<Arc<Tenant>, Response> {
+    find_counted_admin(app, parts, resource, action).await.map(|(tenant, _)| tenant)
+}
+
+async fn find_counted_admin(app: &App, parts: &Parts, resource: &str, action: Action) -> Result<(Arc<Tenant>, Peer), Response> {
+    let (caller, peer) = find_caller_and_peer(app, parts).await.map_err(|error| error.answer(surface_of(parts)))?;
     let may = match &caller.principal {
         Principal::Service => true,
         Principal::Key(key) => key.scopes.allow(resource, action),
         // A user with a role of the app is no admin of its users.
         Principal::Anon | Principal::User(_) => false,
     };
-    if may { Ok(caller.tenant) } else { Err(axum::response::IntoResponse::into_response(AuthError::not_admin())) }
+    if may { Ok((caller.tenant, peer)) } else { Err(axum::response::IntoResponse::into_response(AuthError::not_admin())) }
 }

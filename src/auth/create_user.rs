@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{
     email::Email,
     error::AuthError,
+    hooks,
     model::{AUTHENTICATED, EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, User, UserRow, merge},
     phone::Phone,
     request::{check_app_metadata, check_user_metadata},
@@ -15,6 +16,7 @@ use crate::{
     app::App,
     audit::{self, Action, Event},
     db::{Json, Timestamp},
+    jobs,
     tenants::{Tenant, TenantId},
 };
 
@@ -85,6 +87,7 @@ pub async fn create_user(app: &App, tenant: &Tenant, new: NewUser) -> Result<Use
         user_metadata.insert("email_verified".to_owned(), json!(true));
     }
     user.user_metadata = Json(Value::Object(user_metadata));
+    let told = hooks::after_user_created(app, tenant, &User::new(user.clone(), identities.clone()))?;
     let tenant = tenant.id;
     let (has_email, by_phone) = (email.is_some(), phone.clone());
     let event = Event::new(Action::UserSignedUp).about(id).with("provider", if has_email { EMAIL_PROVIDER } else { PHONE_PROVIDER });
@@ -94,10 +97,12 @@ pub async fn create_user(app: &App, tenant: &Tenant, new: NewUser) -> Result<Use
             let made = insert(&tx, tenant, user, identities).await?;
             if made.is_some() {
                 audit::note(&tx, tenant, now, &event).await?;
+                jobs::enqueue_all(&tx, now, told.as_slice()).await?;
             }
             Ok(made)
         })
         .await?;
+    app.jobs.wake();
     if let Some(made) = made {
         return Ok(made);
     }

@@ -155,7 +155,9 @@ codes! {
     WebauthnChallengeExpired "webauthn_challenge_expired",
     /// The authenticator's answer is not what was asked for.
     WebauthnVerificationFailed "webauthn_verification_failed",
-    /// Too much was asked in a short time.
+    /// The proof that no program asks is missing, or not good.
+    CaptchaFailed "captcha_failed",
+    /// Too much was asked for from this network, or too many guesses were made at this account.
     OverRequestRateLimit "over_request_rate_limit",
     /// A code or state was used before.
     FlowStateAlreadyUsed "flow_state_already_used",
@@ -187,6 +189,18 @@ codes! {
     Web3ProviderDisabled "web3_provider_disabled",
     /// This part of the wire is not offered.
     FeatureDisabled "feature_disabled",
+    /// A hook can't be reached, or is too slow.
+    HookTimeout "hook_timeout",
+    /// A hook always says to come back later.
+    HookTimeoutAfterRetry "hook_timeout_after_retry",
+    /// A hook's answer is too large.
+    HookPayloadOverSizeLimit "hook_payload_over_size_limit",
+    /// A hook's answer is no JSON.
+    HookPayloadInvalidContentType "hook_payload_invalid_content_type",
+    /// A hook refuses the code of a second factor.
+    MfaVerificationRejected "mfa_verification_rejected",
+    /// What a hook says, without a code of its own.
+    Unknown "unknown",
     /// The request contradicts what is stored.
     Conflict "conflict",
     /// The body is larger than it may be.
@@ -195,6 +209,13 @@ codes! {
     RequestTimeout "request_timeout",
     /// Our own fault, or too much to do.
     UnexpectedFailure "unexpected_failure",
+}
+
+impl AuthCode {
+    /// The code of what a hook says with this status: hooks give none.
+    pub(super) fn of_hook(status: StatusCode) -> Self {
+        if status == StatusCode::INTERNAL_SERVER_ERROR { Self::UnexpectedFailure } else { Self::Unknown }
+    }
 }
 
 /// Why a password is too weak.
@@ -294,6 +315,15 @@ impl AuthError {
         Self { status, code, message: message.into(), weak_password: None, retry_after: None, oauth: None, is_of_oauth: false }
     }
 
+    /// Whether it says that a hook gave no answer that can be used, which may be otherwise the next time.
+    pub(super) fn is_passing(&self) -> bool {
+        let is_of_hook = matches!(
+            self.code,
+            AuthCode::HookTimeout | AuthCode::HookTimeoutAfterRetry | AuthCode::HookPayloadOverSizeLimit | AuthCode::HookPayloadInvalidContentType
+        );
+        is_of_hook || matches!(self.status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS)
+    }
+
     pub(super) fn bad_request(code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
@@ -317,8 +347,13 @@ impl AuthError {
     }
 
     /// It may be asked for again in so many seconds.
-    pub(super) fn too_many(code: AuthCode, message: String, seconds: i64) -> Self {
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
+    pub(super) fn too_many(code: AuthCode, message: impl Into<Cow<'static, str>>, seconds: i64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, message).retry_after(seconds)
+    }
+
+    /// The same, with when to come again.
+    pub(super) fn retry_after(self, seconds: i64) -> Self {
+        Self { retry_after: Some(seconds.max(1)), ..self }
     }
 
     /// The code is unknown, used or over.

@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    ask::note_sent,
+    ask::{Newcomer, note_sent},
     caller::UserWriter,
     create_user::user_with_email,
     email::Email,
     error::{AuthError, AuthFailures},
-    link,
+    hooks, link,
     message::MailToken,
     model::{IdentityRow, Metadata, User, UserRow, merge},
     one_time_token::{self, NewToken, Purpose, Wanted},
@@ -25,6 +25,7 @@ use crate::{
     app::App,
     db::{Json as DbJson, Timestamp, Tx},
     error::Result as DbResult,
+    jobs,
     tenants::TenantId,
 };
 
@@ -125,6 +126,11 @@ pub(super) async fn generate_link(
     let id = known.as_ref().map_or_else(Uuid::new_v4, |known| known.id);
     let identity = IdentityRow::of_email(id, email.as_str(), false, Metadata::new(), now);
     let newcomer = UserRow { encrypted_password, user_metadata: DbJson(Value::Object(data.clone())), ..user_with_email(id, &email, false, now) };
+    let new = User::new(newcomer.clone(), vec![identity.clone()]);
+    if makes_user && known.is_none() {
+        hooks::before_user_created(&app, &tenant, &new).await?;
+    }
+    let told = hooks::after_user_created(&app, &tenant, &new)?;
     let address = match (&new_email, purpose) {
         (Some(new), Purpose::EmailChangeNew) => new.as_str(),
         _ => email.as_str(),
@@ -132,9 +138,11 @@ pub(super) async fn generate_link(
     let new_address = new_email.as_ref().map(Email::as_str);
     let token = one_time_token::make(&app, &tenant, now, Wanted { user: id, purpose, address, new_address, challenge: None });
     let (code, hash, mail_token) = (token.code.clone(), token.hash.clone(), MailToken::of(&token));
-    let making = Making { newcomer: makes_user.then_some((newcomer, identity)), id, email: email.into(), new_email, data, token };
+    let making =
+        Making { newcomer: makes_user.then_some(Newcomer { user: newcomer, identity, told }), id, email: email.into(), new_email, data, token };
     let tenant_id = tenant.id;
     let user = app.db.write(move |tx| async move { making.store(&tx, tenant_id, now).await }).await?.ok_or_else(AuthError::email_exists)?;
+    app.jobs.wake();
     let redirect_to = redirect.or_in_body(asked.redirect_to).decide(&app, &tenant).to.to_string();
     let site = redirect::site(&app, &tenant);
     let action_link = mail_token.map(|token| link::to_verify(&tenant, &site, &token, &redirect_to, false)).unwrap_or_default();
@@ -145,7 +153,7 @@ pub(super) async fn generate_link(
 /// What is to be stored for a link.
 struct Making {
     /// Who becomes a user, if there is no such user yet.
-    newcomer: Option<(UserRow, IdentityRow)>,
+    newcomer: Option<Newcomer>,
     id: Uuid,
     email: String,
     new_email: Option<Email>,
@@ -158,8 +166,9 @@ impl Making {
     async fn store(self, tx: &Tx, tenant: TenantId, now: Timestamp) -> DbResult<Option<User>> {
         let makes_user = self.newcomer.is_some();
         let is_new = match &self.newcomer {
-            Some((user, identity)) if sql::insert_user(tx, tenant, user).await? => {
-                sql::insert_identity(tx, tenant, identity).await?;
+            Some(newcomer) if sql::insert_user(tx, tenant, &newcomer.user).await? => {
+                sql::insert_identity(tx, tenant, &newcomer.identity).await?;
+                jobs::enqueue_all(tx, now, newcomer.told.as_slice()).await?;
                 true
             }
             _ => false,

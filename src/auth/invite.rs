@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::{
     ask::note_sent,
-    caller::UserWriter,
+    caller::CountedUserWriter,
     create_user::user_with_email,
     email::Email,
     error::{AuthError, AuthFailures},
+    hooks, limits,
     link::Languages,
     message::{AuthMail, MailToken},
     model::{IdentityRow, Metadata, User, UserRow},
@@ -39,7 +40,7 @@ pub(super) struct Invitation {
     responses((status = 200, body = User, description = "The user, still to come"), AuthFailures), security(("apikey" = [])))]
 pub(super) async fn invite_user(
     State(app): State<App>,
-    UserWriter(tenant): UserWriter,
+    CountedUserWriter { tenant, peer }: CountedUserWriter,
     redirect: AskedRedirect,
     languages: Languages,
     JsonBody(asked): JsonBody<Invitation>,
@@ -55,17 +56,24 @@ pub(super) async fn invite_user(
     let id = known.as_ref().map_or_else(Uuid::new_v4, |known| known.id);
     let identity = IdentityRow::of_email(id, email.as_str(), false, Metadata::new(), now);
     let newcomer = UserRow { user_metadata: DbJson(Value::Object(data)), ..user_with_email(id, &email, false, now) };
+    let new = User::new(newcomer.clone(), vec![identity.clone()]);
+    if known.is_none() {
+        hooks::before_user_created(&app, &tenant, &new).await?;
+    }
+    let told = hooks::after_user_created(&app, &tenant, &new)?;
     let wanted = Wanted { user: id, purpose: Purpose::Invite, address: email.as_str(), new_address: None, challenge: None };
     let token = one_time_token::make(&app, &tenant, now, wanted);
     let redirect_to = redirect.decide(&app, &tenant).to.to_string();
     let mail = AuthMail { token: MailToken::of(&token), redirect_to, languages: languages.0, ..AuthMail::to_user(MailKind::Invite, &newcomer) };
     let job = app.jobs.prepare(tenant.id, &mail)?;
+    limits::message(&app, &tenant, email.as_str(), &peer).await?;
     let tenant = tenant.id;
     let invited = app
         .db
         .write(move |tx| async move {
             if sql::insert_user(&tx, tenant, &newcomer).await? {
                 sql::insert_identity(&tx, tenant, &identity).await?;
+                jobs::enqueue_all(&tx, now, told.as_slice()).await?;
             }
             let Some(mut user) = sql::lock_user(&tx, tenant, id).await? else { return Ok(None) };
             if user.email_confirmed_at.is_some() || user.email != newcomer.email {

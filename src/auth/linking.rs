@@ -13,7 +13,8 @@ use super::{
     create_user::{blank_user, user_with_email},
     error::{AuthCode, AuthError},
     flow_state::code_ends,
-    model::{IdentityRow, Metadata, Session, SessionRow, UserRow, merge, object},
+    hooks::{self, NewUsers},
+    model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow, merge, object},
     one_time_token::revoke_all,
     provider::Profile,
     request::check_user_metadata,
@@ -35,14 +36,17 @@ struct Rules {
     is_autoconfirmed: bool,
     /// Where the profile came from, for the audit log.
     origin: Origin,
+    /// The tenant's hook that is told of new users.
+    new_users: NewUsers,
 }
 
 impl Rules {
-    fn of(tenant: &Tenant) -> Self {
+    fn of(app: &App, tenant: &Tenant) -> Self {
         Self {
             is_sign_up_enabled: tenant.settings.sign_up.enabled,
             is_autoconfirmed: tenant.settings.sign_up.email_autoconfirm,
             origin: Origin::here(),
+            new_users: NewUsers::of(app, tenant),
         }
     }
 }
@@ -117,6 +121,9 @@ async fn settle(
     linking: Linking,
     then: Then,
 ) -> Result<(Uuid, Option<Opened>), AuthError> {
+    if linking.is_none() {
+        ask_before(app, tenant, now, profile).await?;
+    }
     // Two first visits at the same moment can meet: then the second finds what the first has made.
     match attempt(app, tenant, now, profile, linking, then.clone()).await {
         Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => attempt(app, tenant, now, profile, linking, then).await?,
@@ -124,10 +131,31 @@ async fn settle(
     }
 }
 
+/// Asks the tenant's hook about somebody who is to become a user, as far as can be seen before the transaction.
+async fn ask_before(app: &App, tenant: &Tenant, now: Timestamp, profile: &Profile) -> Result<(), AuthError> {
+    if !tenant.settings.hooks.before_user_created.enabled || !tenant.settings.sign_up.enabled {
+        return Ok(());
+    }
+    let conn = app.db.read().await?;
+    if identities::find(&conn, tenant.id, &profile.provider, &profile.subject).await?.is_some() {
+        return Ok(());
+    }
+    let known = match &profile.email {
+        Some(email) => sql::find_user_by_email(&conn, tenant.id, email).await?,
+        None => None,
+    };
+    drop(conn);
+    if known.is_some() && (profile.is_verified || !tenant.settings.sign_up.email_autoconfirm) {
+        return Ok(());
+    }
+    let (user, identity) = newcomer(profile, known.is_none(), now);
+    hooks::before_user_created(app, tenant, &User::new(user, vec![identity])).await
+}
+
 type Settled = Result<(Uuid, Option<Opened>), AuthError>;
 
 async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, profile: &Profile, linking: Linking, then: Then) -> DbResult<Settled> {
-    let (id, rules, profile) = (tenant.id, Rules::of(tenant), profile.clone());
+    let (id, rules, profile) = (tenant.id, Rules::of(app, tenant), profile.clone());
     app.db
         .write(move |tx| async move {
             let joined = match linking {
@@ -229,6 +257,19 @@ async fn sign_up(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, profi
     if !rules.is_sign_up_enabled {
         return Ok(Err(AuthError::unprocessable(AuthCode::SignupDisabled, "Signups not allowed for this instance")));
     }
+    let (user, identity) = newcomer(profile, has_address, now);
+    if !sql::insert_user(tx, tenant, &user).await? {
+        return Ok(Ok(Joined::Met));
+    }
+    sql::insert_identity(tx, tenant, &identity).await?;
+    audit::note(tx, tenant, now, &rules.event(Action::UserSignedUp, user.id, profile)).await?;
+    let joined = standing(&user, rules, profile);
+    rules.new_users.tell(tx, now, &User::new(user, vec![identity])).await?;
+    Ok(Ok(joined))
+}
+
+/// The user that a profile becomes, with the address of the profile or none.
+fn newcomer(profile: &Profile, has_address: bool, now: Timestamp) -> (UserRow, IdentityRow) {
     let id = Uuid::new_v4();
     let mut user = match (&profile.email, has_address) {
         (Some(email), true) => user_with_email(id, email, profile.is_verified, now),
@@ -236,12 +277,8 @@ async fn sign_up(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, profi
     };
     user.app_metadata = Json(json!({ "provider": profile.provider, "providers": [profile.provider] }));
     user.user_metadata = Json(Value::Object(profile.claims.clone()));
-    if !sql::insert_user(tx, tenant, &user).await? {
-        return Ok(Ok(Joined::Met));
-    }
-    sql::insert_identity(tx, tenant, &identity_of(profile, id, now)).await?;
-    audit::note(tx, tenant, now, &rules.event(Action::UserSignedUp, id, profile)).await?;
-    Ok(Ok(standing(&user, rules, profile)))
+    let identity = identity_of(profile, id, now);
+    (user, identity)
 }
 
 /// Whether the user may be signed in, or has an address to confirm.

@@ -18,6 +18,7 @@ mod ban;
 mod callback;
 mod caller;
 mod caller_error;
+mod captcha;
 mod contact;
 mod create_user;
 mod email;
@@ -25,10 +26,12 @@ mod error;
 mod factors;
 mod flow_state;
 mod generate_link;
+mod hooks;
 mod id_token_sign_in;
 mod identities;
 mod import;
 mod invite;
+mod limits;
 mod link;
 mod linking;
 mod mails;
@@ -72,6 +75,7 @@ pub use self::{
     error::{AuthCode, AuthError, AuthErrorBody},
     factors::{Factor, FactorStatus, FactorType},
     import::{FirebaseHash, RefusedRecord, Source, UserImport, UserReport, import_users},
+    limits::Limits,
     model::{Identity, Metadata, Session, User},
     provider::ProviderKeys,
     request::check_password,
@@ -117,5 +121,5 @@ pub fn router() -> OpenApiRouter<App> {
 
 /// The kinds of jobs of this room.
 pub fn jobs(registry: Registry) -> Registry {
-    registry.job::<ask::Ask>().job::<message::AuthMail>().job::<sms::Sms>()
+    registry.job::<ask::Ask>().job::<message::AuthMail>().job::<sms::Sms>().job::<hooks::UserCreated>()
 }

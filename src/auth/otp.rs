@@ -7,13 +7,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    ask::{Ask, Asked, Pkce},
+    ask::{Ask, Asked, Newcomer, Pkce},
     caller::Visitor,
+    captcha::{self, MetaSecurity},
     create_user::{user_with_email, user_with_phone},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
+    hooks,
+    limits::{self, Bucket},
     link::Languages,
-    model::{IdentityRow, Metadata, UserRow},
+    model::{IdentityRow, Metadata, User, UserRow},
     phone::Phone,
     redirect::AskedRedirect,
     request::{JsonBody, check_user_metadata},
@@ -40,6 +43,8 @@ pub(super) struct OtpRequest {
     code_challenge: Option<String>,
     /// `s256` or `plain`.
     code_challenge_method: Option<String>,
+    /// Proof that no program asks, where the tenant wants one.
+    gotrue_meta_security: Option<MetaSecurity>,
 }
 
 /// That something is on its way, if there is anybody to send it to.
@@ -61,13 +66,14 @@ pub(super) async fn request_otp(
     JsonBody(asked): JsonBody<OtpRequest>,
 ) -> Result<Json<Asking>, AuthError> {
     let given = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
-    let tenant = &visitor.tenant;
+    limits::count(&app, &visitor.tenant, Bucket::Otp, &visitor.peer).await?;
+    captcha::check(&app, &visitor.tenant, &visitor.peer, asked.gotrue_meta_security.as_ref()).await?;
     match (given(&asked.email), given(&asked.phone)) {
         (Some(_), Some(_)) => Err(AuthError::validation("Only an email address or phone number should be provided")),
         (None, None) => Err(AuthError::validation("One of email or phone must be set")),
         (Some(_), None) if given(&asked.channel).is_some() => Err(AuthError::validation("Channel should only be specified with Phone OTP")),
-        (Some(email), None) => by_mail(&app, tenant, &email, asked, &redirect, languages).await,
-        (None, Some(phone)) => by_phone(&app, tenant, &phone, asked).await,
+        (Some(email), None) => by_mail(&app, &visitor, &email, asked, &redirect, languages).await,
+        (None, Some(phone)) => by_phone(&app, &visitor, &phone, asked).await,
     }
 }
 
@@ -81,13 +87,15 @@ pub(super) async fn request_magic_link(
     languages: Languages,
     JsonBody(asked): JsonBody<OtpRequest>,
 ) -> Result<Json<Asking>, AuthError> {
+    limits::count(&app, &visitor.tenant, Bucket::MagicLink, &visitor.peer).await?;
+    captcha::check(&app, &visitor.tenant, &visitor.peer, asked.gotrue_meta_security.as_ref()).await?;
     let email = asked.email.clone().unwrap_or_default();
-    by_mail(&app, &visitor.tenant, &email, asked, &redirect, languages).await
+    by_mail(&app, &visitor, &email, asked, &redirect, languages).await
 }
 
 async fn by_mail(
     app: &App,
-    tenant: &Tenant,
+    Visitor { tenant, peer }: &Visitor,
     email: &str,
     asked: OtpRequest,
     redirect: &AskedRedirect,
@@ -107,13 +115,14 @@ async fn by_mail(
         let (now, id) = (app.clock.now(), Uuid::new_v4());
         (user_with_email(id, &email, false, now), IdentityRow::of_email(id, email.as_str(), false, data, now))
     })?;
+    let newcomer = announced(app, tenant, newcomer, known.is_some()).await?;
     let redirect_to = redirect.decide(app, tenant).to.to_string();
     let ask = Ask { asked: Asked::SignIn, address: email.into(), challenge, redirect_to, languages: languages.0, channel: String::new() };
-    ask.submit_for(app, tenant, newcomer).await?;
+    ask.submit_for(app, tenant, peer, newcomer).await?;
     Ok(Json(Asking::default()))
 }
 
-async fn by_phone(app: &App, tenant: &Tenant, phone: &str, asked: OtpRequest) -> Result<Json<Asking>, AuthError> {
+async fn by_phone(app: &App, Visitor { tenant, peer }: &Visitor, phone: &str, asked: OtpRequest) -> Result<Json<Asking>, AuthError> {
     if !tenant.settings.sign_up.phone {
         return Err(AuthError::bad_request(AuthCode::PhoneProviderDisabled, "Unsupported phone provider"));
     }
@@ -127,8 +136,9 @@ async fn by_phone(app: &App, tenant: &Tenant, phone: &str, asked: OtpRequest) ->
         let (now, id) = (app.clock.now(), Uuid::new_v4());
         (user_with_phone(id, &phone, false, now), IdentityRow::of_phone(id, phone.as_str(), false, data, now))
     })?;
+    let newcomer = announced(app, tenant, newcomer, known.is_some()).await?;
     let ask = Ask::by_phone(Asked::SignIn, phone, channel);
-    let message_id = ask.submit_for(app, tenant, newcomer).await?;
+    let message_id = ask.submit_for(app, tenant, peer, newcomer).await?;
     Ok(Json(Asking { message_id: Some(message_id) }))
 }
 
@@ -158,4 +168,14 @@ fn newcomer(
     let (user, identity) = make(data);
     let user_metadata = DbJson(Value::Object(super::model::object(identity.identity_data.clone())));
     Ok(Some((UserRow { user_metadata, ..user }, identity)))
+}
+
+/// A newcomer of whom the tenant's hooks know. Whose address is known already signs in, and is none that a hook could refuse.
+async fn announced(app: &App, tenant: &Tenant, newcomer: Option<(UserRow, IdentityRow)>, is_known: bool) -> Result<Option<Newcomer>, AuthError> {
+    let Some((user, identity)) = newcomer else { return Ok(None) };
+    let new = User::new(user.clone(), vec![identity.clone()]);
+    if !is_known {
+        hooks::before_user_created(app, tenant, &new).await?;
+    }
+    Ok(Some(Newcomer { user, identity, told: hooks::after_user_created(app, tenant, &new)? }))
 }

@@ -16,8 +16,10 @@ use uuid::Uuid;
 
 use super::{
     caller::{CurrentUser, UserReader, UserWriter, Visitor},
+    captcha::{self, MetaSecurity},
     error::{AuthCode, AuthError, AuthFailures},
     factors::{insufficient, is_short_of_a_factor, refuse_anonymous},
+    limits::{self, Bucket},
     model::Session,
     request::{JsonBody, path_id},
     session::{self, Client, Proof},
@@ -138,6 +140,7 @@ impl Passkey {
     responses((status = 200, body = PasskeyChallenge, description = "What the browser is to ask"), AuthFailures),
     security(("apikey" = [], "user" = [])))]
 pub(super) async fn begin_passkey_registration(State(app): State<App>, current: CurrentUser) -> Result<Json<PasskeyChallenge>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::Passkey, &current.peer).await?;
     check_enabled(&current.tenant)?;
     refuse_anonymous(&current.user)?;
     check_can_manage(&app, &current).await?;
@@ -162,6 +165,7 @@ pub(super) async fn create_passkey(
     current: CurrentUser,
     JsonBody(asked): JsonBody<PasskeyAnswer>,
 ) -> Result<Json<Passkey>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::Passkey, &current.peer).await?;
     check_enabled(&current.tenant)?;
     refuse_anonymous(&current.user)?;
     check_can_manage(&app, &current).await?;
@@ -214,12 +218,25 @@ async fn add(tx: &Tx, tenant: TenantId, most: u32, passkey: &PasskeyRow) -> DbRe
     Ok(if sql::insert_passkey(tx, tenant, passkey).await? { Added::Done } else { Added::Taken })
 }
 
+/// What comes along with the wish to sign in by passkey.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct PasskeySignIn {
+    /// Proof that no program asks, where the tenant wants one.
+    gotrue_meta_security: Option<MetaSecurity>,
+}
+
 /// Begins to sign in by passkey. Nobody is named: the passkey tells who it is.
-#[utoipa::path(post, path = "/auth/v1/passkeys/authentication/options", tag = "auth",
+#[utoipa::path(post, path = "/auth/v1/passkeys/authentication/options", tag = "auth", request_body = Option<PasskeySignIn>,
     responses((status = 200, body = PasskeyChallenge, description = "What the browser is to ask"), AuthFailures), security(("apikey" = [])))]
-pub(super) async fn begin_passkey_sign_in(State(app): State<App>, visitor: Visitor) -> Result<Json<PasskeyChallenge>, AuthError> {
+pub(super) async fn begin_passkey_sign_in(
+    State(app): State<App>,
+    visitor: Visitor,
+    JsonBody(asked): JsonBody<PasskeySignIn>,
+) -> Result<Json<PasskeyChallenge>, AuthError> {
     let tenant = &visitor.tenant;
+    limits::count(&app, tenant, Bucket::Passkey, &visitor.peer).await?;
     check_enabled(tenant)?;
+    captcha::check(&app, tenant, &visitor.peer, asked.gotrue_meta_security.as_ref()).await?;
     let (options, state) = webauthn::begin_authentication(&webauthn::relying_party(tenant), &[])?;
     ask(&app, tenant, None, options, state).await
 }
@@ -233,6 +250,7 @@ pub(super) async fn sign_in_by_passkey(
     client: Client,
     JsonBody(asked): JsonBody<PasskeyAnswer>,
 ) -> Result<Json<Session>, AuthError> {
+    limits::count(&app, &visitor.tenant, Bucket::Passkey, &visitor.peer).await?;
     let tenant = &visitor.tenant;
     check_enabled(tenant)?;
     let (id, response) = asked.check()?;
@@ -296,6 +314,7 @@ pub(super) async fn update_passkey(
     Path(id): Path<String>,
     JsonBody(asked): JsonBody<PasskeyChanges>,
 ) -> Result<Json<Passkey>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::UpdateUser, &current.peer).await?;
     check_enabled(&current.tenant)?;
     let id = passkey_id(&id)?;
     match asked.friendly_name.chars().count() {

@@ -6,6 +6,7 @@ use super::{
     ask::{Frequency, REAUTHENTICATION, TooSoon, note_sent},
     caller::CurrentUser,
     error::{AuthCode, AuthError, AuthFailures},
+    limits::{self, Bucket},
     link::Languages,
     message::{AuthMail, MailToken},
     model::{SessionRow, UserRow},
@@ -31,6 +32,7 @@ const RECENT: i64 = 24 * 3600;
     responses((status = 200, body = Asking, description = "It is on its way"), AuthFailures), security(("apikey" = [], "user" = [])))]
 pub(super) async fn reauthenticate(State(app): State<App>, current: CurrentUser, languages: Languages) -> Result<Json<Asking>, AuthError> {
     let (tenant, now) = (&current.tenant, app.clock.now());
+    limits::count(&app, tenant, Bucket::Otp, &current.peer).await?;
     let user = sql::find_user(&app.db.read().await?, tenant.id, current.user.user_id).await?.ok_or_else(AuthError::user_not_found)?;
     let address = address_of(&user)?.to_owned();
     let wanted = Wanted { user: user.id, purpose: Purpose::Reauthentication, address: &address, new_address: None, challenge: None };
@@ -44,6 +46,7 @@ pub(super) async fn reauthenticate(State(app): State<App>, current: CurrentUser,
     };
     let message_id = job.as_ref().filter(|_| user.email.is_none()).map(jobs::NewJob::id);
     let frequency = Frequency::of(&app, tenant, now, REAUTHENTICATION, &address);
+    let sent = limits::message(&app, tenant, &address, &current.peer).await?;
     let (id, user_id) = (tenant.id, user.id);
     let refused: Option<TooSoon> = app
         .db
@@ -62,7 +65,9 @@ pub(super) async fn reauthenticate(State(app): State<App>, current: CurrentUser,
         })
         .await?;
     app.jobs.wake();
-    refused.map_or(Ok(Json(Asking { message_id })), |wait| Err(wait.into()))
+    let Some(wait) = refused else { return Ok(Json(Asking { message_id })) };
+    sent.take_back(&app).await?;
+    Err(wait.into())
 }
 
 /// Where a code reaches the user.

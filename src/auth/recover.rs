@@ -7,8 +7,10 @@ use utoipa::ToSchema;
 use super::{
     ask::{Ask, Asked, Pkce},
     caller::Visitor,
+    captcha::{self, MetaSecurity},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
+    limits::{self, Bucket},
     link::Languages,
     otp::Asking,
     redirect::AskedRedirect,
@@ -26,6 +28,8 @@ pub(super) struct Recovery {
     code_challenge: Option<String>,
     /// `s256` or `plain`.
     code_challenge_method: Option<String>,
+    /// Proof that no program asks, where the tenant wants one.
+    gotrue_meta_security: Option<MetaSecurity>,
 }
 
 /// Asks for a link to choose another password with.
@@ -38,7 +42,9 @@ pub(super) async fn request_recovery(
     languages: Languages,
     JsonBody(asked): JsonBody<Recovery>,
 ) -> Result<Json<Asking>, AuthError> {
-    let tenant = &visitor.tenant;
+    let Visitor { tenant, peer } = &visitor;
+    limits::count(&app, tenant, Bucket::Recover, peer).await?;
+    captcha::check(&app, tenant, peer, asked.gotrue_meta_security.as_ref()).await?;
     if !tenant.settings.sign_up.email {
         return Err(AuthError::bad_request(AuthCode::EmailProviderDisabled, "Email logins are disabled"));
     }
@@ -48,6 +54,6 @@ pub(super) async fn request_recovery(
     challenge.read()?;
     let redirect_to = redirect.decide(&app, tenant).to.to_string();
     let ask = Ask { asked: Asked::Recovery, address: email.into(), challenge, redirect_to, languages: languages.0, channel: String::new() };
-    ask.submit(&app, tenant).await?;
+    ask.submit(&app, tenant, peer).await?;
     Ok(Json(Asking::default()))
 }

@@ -131,7 +131,10 @@ async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: SessionRow)
     }
     let opened = session::opened(&conn, tenant.id, user).await?;
     drop(conn);
-    session::answer(app, tenant, now, &session, opened).await
+    session::answer_to(app, tenant, now, &session, opened, "token_refresh").await.map_err(|error| {
+        // The client comes again with the token it has, and gets what this one would have got.
+        if error.is_passing() { Error::unavailable("what a token should say can't be asked at the moment; try again").into() } else { error }
+    })
 }
 
 /// Ends a session whose token was stolen: the thief and the owner both have to sign in again, and only one of them can.

@@ -7,8 +7,10 @@ use utoipa::ToSchema;
 use super::{
     ask::{Ask, Asked, Pkce},
     caller::Visitor,
+    captcha::{self, MetaSecurity},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
+    limits::{self, Bucket},
     link::Languages,
     otp::Asking,
     phone::Phone,
@@ -33,6 +35,8 @@ pub(super) struct Resending {
     code_challenge: Option<String>,
     /// `s256` or `plain`.
     code_challenge_method: Option<String>,
+    /// Proof that no program asks, where the tenant wants one.
+    gotrue_meta_security: Option<MetaSecurity>,
 }
 
 /// Asks for a mail or message once more. Nobody is told whether there was one.
@@ -46,7 +50,9 @@ pub(super) async fn resend(
     JsonBody(asked): JsonBody<Resending>,
 ) -> Result<Json<Asking>, AuthError> {
     let given = |field: Option<String>| field.filter(|text| !text.is_empty());
-    let tenant = &visitor.tenant;
+    let Visitor { tenant, peer } = &visitor;
+    limits::count(&app, tenant, Bucket::Resend, peer).await?;
+    captcha::check(&app, tenant, peer, asked.gotrue_meta_security.as_ref()).await?;
     let (email, phone) = (given(asked.email), given(asked.phone));
     let (by_mail, by_phone) = match asked.kind.as_deref() {
         Some("signup") if email.is_none() => return Err(AuthError::validation("Type provided requires an email address")),
@@ -68,7 +74,7 @@ pub(super) async fn resend(
             let email: Email = email.parse()?;
             let redirect_to = redirect.decide(&app, tenant).to.to_string();
             let ask = Ask { asked: by_mail, address: email.into(), challenge, redirect_to, languages: languages.0, channel: String::new() };
-            ask.submit(&app, tenant).await?;
+            ask.submit(&app, tenant, peer).await?;
             Ok(Json(Asking::default()))
         }
         (None, Some(phone)) => {
@@ -78,7 +84,7 @@ pub(super) async fn resend(
             let phone: Phone = phone.parse()?;
             // Where a changed number's message goes is not known yet; that somebody sends it is.
             let channel = sms::check_channel(tenant, &phone, None)?;
-            let message_id = Ask::by_phone(by_phone, phone, channel).submit(&app, tenant).await?;
+            let message_id = Ask::by_phone(by_phone, phone, channel).submit(&app, tenant, peer).await?;
             Ok(Json(Asking { message_id: Some(message_id) }))
         }
     }

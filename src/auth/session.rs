@@ -11,6 +11,8 @@ use uuid::Uuid;
 use super::{
     error::AuthError,
     factors::FactorRow,
+    hooks,
+    limits::network_of,
     model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow, object},
     notice::{self, Notice},
     refresh_token::RefreshToken,
@@ -23,7 +25,7 @@ use crate::{
     crypto::{random, sha256},
     db::{Conn, Json, Timestamp, Tx},
     error::Result,
-    http::PeerAddress,
+    http::current_client,
     jobs,
     tenants::{Tenant, TenantId, TokenKind},
 };
@@ -138,6 +140,9 @@ pub(super) async fn store(tx: &Tx, tenant: TenantId, now: Timestamp, session: &S
     sql::note_sign_in(tx, tenant, now, user.id).await?;
     sql::insert_session(tx, tenant, session, client).await?;
     audit::note(tx, tenant, now, &login(session, client)).await?;
+    if let Some(network) = client.ip.as_deref().and_then(|ip| ip.parse().ok()).map(network_of) {
+        sql::limits::note_network(tx, tenant, now, user.id, &network).await?;
+    }
     let is_new = sql::messages::note_device(tx, tenant, now, user.id, &client.fingerprint()).await?;
     let new_device = is_new.then(|| client.described());
     let user = UserRow { last_sign_in_at: Some(now), updated_at: now, ..user };
@@ -154,13 +159,26 @@ fn login(session: &SessionRow, client: &Client) -> Event {
 
 /// The tokens of a session, with its user. Not to be called inside a transaction: what goes into a token may be asked of others.
 pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, opened: Opened) -> Result<Session, AuthError> {
+    // The newest proof, as `amr` has it.
+    let method = session.amr.0[0]["method"].as_str().unwrap_or_default();
+    answer_to(app, tenant, now, session, opened, method).await
+}
+
+/// The same, to somebody who asked for them in this way.
+pub(super) async fn answer_to(
+    app: &App,
+    tenant: &Tenant,
+    now: Timestamp,
+    session: &SessionRow,
+    opened: Opened,
+    method: &str,
+) -> Result<Session, AuthError> {
     let Opened { user, identities, factors, new_device } = opened;
     if let Some(device) = new_device {
         tell_of_device(app, tenant, now, &user, device).await?;
     }
     let key = refresh_key(app, tenant, session)?;
     let expires_at = expiry(&tenant.settings.sessions, now, session, factors.iter().any(FactorRow::is_verified));
-    let expires_in = expires_at - now.seconds();
     let claims = Claims {
         iss: tenant.issuer.clone(),
         sub: user.id,
@@ -177,10 +195,15 @@ pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: 
         session_id: session.id,
         is_anonymous: user.is_anonymous,
     };
+    let custom = hooks::custom_access_token(app, tenant, user.id, method, || Ok(serde_json::to_value(&claims)?)).await?;
+    let (access_token, expires_at) = match custom {
+        Some(claims) => (tenant.keys.sign(TokenKind::Access, &claims)?, claims["exp"].as_i64().unwrap_or(expires_at)),
+        None => (tenant.keys.sign(TokenKind::Access, &claims)?, expires_at),
+    };
     Ok(Session {
-        access_token: tenant.keys.sign(TokenKind::Access, &claims)?,
+        access_token,
         token_type: "bearer".to_owned(),
-        expires_in,
+        expires_in: expires_at - now.seconds(),
         expires_at,
         refresh_token: RefreshToken::write(tenant.id, session.id, session.refresh_counter, &key),
         user: User::new(user, identities).with_factors(factors),
@@ -238,7 +261,7 @@ impl FromRequestParts<App> for Client {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let ip = parts.extensions.get::<PeerAddress>().map(|peer| peer.client.to_string());
+        let ip = current_client().map(|address| address.to_string());
         Ok(Self { user_agent: user_agent.map(|text| text.chars().take(512).collect()), ip, origin: Origin::here() })
     }
 }

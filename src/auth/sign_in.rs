@@ -10,10 +10,12 @@ use uuid::Uuid;
 
 use super::{
     caller::Visitor,
+    captcha::{self, MetaSecurity},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
-    flow_state,
+    flow_state, hooks,
     id_token_sign_in::{self, LinkingUser},
+    limits::{self, Bucket, Peer, Secret},
     model::{Session, UserRow},
     off,
     phone::Phone,
@@ -70,6 +72,8 @@ pub(super) struct TokenRequest {
     pub(super) issuer: Option<String>,
     /// Whether the identity is to be added to the user whose token comes along.
     pub(super) link_identity: Option<bool>,
+    /// Proof that no program asks, where the tenant wants one with a password.
+    gotrue_meta_security: Option<MetaSecurity>,
 }
 
 /// Signs in, or goes on with a session.
@@ -85,8 +89,13 @@ pub(super) async fn create_token(
     JsonBody(asked): JsonBody<TokenRequest>,
 ) -> Result<Json<Session>, AuthError> {
     let grant = grant.ok().and_then(|Query(grant)| grant.grant_type);
+    let bucket = if grant.as_deref() == Some("refresh_token") { Bucket::Refresh } else { Bucket::Token };
+    limits::count(&app, &visitor.tenant, bucket, &visitor.peer).await?;
     let session = match grant.as_deref() {
-        Some("password") => sign_in(&app, &visitor.tenant, asked, client).await?,
+        Some("password") => {
+            captcha::check(&app, &visitor.tenant, &visitor.peer, asked.gotrue_meta_security.as_ref()).await?;
+            sign_in(&app, &visitor.tenant, &visitor.peer, asked, client).await?
+        }
         Some("refresh_token") => {
             let text = asked.refresh_token.filter(|text| !text.is_empty());
             let text = text.ok_or_else(|| AuthError::validation("refresh_token required"))?;
@@ -103,7 +112,7 @@ pub(super) async fn create_token(
     Ok(Json(session))
 }
 
-async fn sign_in(app: &App, tenant: &Tenant, asked: TokenRequest, client: Client) -> Result<Session, AuthError> {
+async fn sign_in(app: &App, tenant: &Tenant, peer: &Peer, asked: TokenRequest, client: Client) -> Result<Session, AuthError> {
     let settings = &tenant.settings.sign_up;
     let name = match (asked.email.filter(|text| !text.is_empty()), asked.phone.filter(|text| !text.is_empty())) {
         (Some(_), Some(_)) => return Err(AuthError::validation("Only an email address or phone number should be provided on login")),
@@ -114,7 +123,7 @@ async fn sign_in(app: &App, tenant: &Tenant, asked: TokenRequest, client: Client
         (None, Some(phone)) => Name::Phone(phone),
     };
     let password = asked.password.unwrap_or_default();
-    let (user, verified) = verify(app, tenant, &name, &password).await?;
+    let (user, verified) = verify(app, tenant, peer, &name, &password).await?;
     if let Some(refusal) = name.unconfirmed(&user) {
         note_refusal(app, tenant, Some(user.id), refusal.code()).await;
         return Err(refusal);
@@ -146,6 +155,14 @@ impl Name {
         })
     }
 
+    /// The one spelling by which guesses are counted.
+    fn account(&self) -> String {
+        match self {
+            Self::Email(text) => text.parse::<Email>().map_or_else(|_| text.clone(), Into::into),
+            Self::Phone(text) => text.parse::<Phone>().map_or_else(|_| text.clone(), Into::into),
+        }
+    }
+
     /// Why who gave the right password is not let in yet.
     fn unconfirmed(&self, user: &UserRow) -> Option<AuthError> {
         match self {
@@ -157,10 +174,14 @@ impl Name {
 }
 
 /// The user whose password this is. Unknown address, no password and wrong password are one answer and take one time.
-async fn verify(app: &App, tenant: &Tenant, name: &Name, password: &str) -> Result<(UserRow, Verified), AuthError> {
+async fn verify(app: &App, tenant: &Tenant, peer: &Peer, name: &Name, password: &str) -> Result<(UserRow, Verified), AuthError> {
     let user = name.find(app, tenant).await?;
     let hash = user.as_ref().and_then(|user| user.encrypted_password.as_deref());
-    let verified = app.passwords.verify(password, hash).await?;
+    let guess = limits::guess(app, tenant, Secret::Password, &name.account(), user.as_ref().map(|user| user.id), peer).await?;
+    let verified = guess.at_password(app, password, hash).await?;
+    if let Some(user) = &user {
+        hooks::password_verified(app, tenant, user.id, verified.ok).await?;
+    }
     match user {
         Some(user) if verified.ok => {
             if user.is_banned(app.clock.now()) {

@@ -12,9 +12,12 @@ use uuid::Uuid;
 use super::{
     ask::{Ask, Asked, Frequency, Pkce, TooSoon},
     caller::Visitor,
+    captcha::{self, MetaSecurity},
     create_user::{blank_user, user_with_email, user_with_phone},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
+    hooks,
+    limits::{self, Bucket, Peer},
     link::Languages,
     model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, Session, User, UserRow},
     phone::Phone,
@@ -52,6 +55,16 @@ pub(super) struct SignUp {
     code_challenge: Option<String>,
     /// `s256` or `plain`.
     code_challenge_method: Option<String>,
+    /// Proof that no program asks, where the tenant wants one.
+    gotrue_meta_security: Option<MetaSecurity>,
+}
+
+impl SignUp {
+    /// Who gives no address and no number stays anonymous.
+    fn is_anonymous(&self) -> bool {
+        let is_given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
+        !is_given(&self.email) && !is_given(&self.phone)
+    }
 }
 
 /// A session where addresses count as confirmed at once; else the user alone.
@@ -76,12 +89,14 @@ pub(super) async fn sign_up_user(
     languages: Languages,
     JsonBody(asked): JsonBody<SignUp>,
 ) -> Result<Json<SignedUp>, AuthError> {
-    let tenant = visitor.tenant;
+    let Visitor { tenant, peer } = visitor;
+    let bucket = if asked.is_anonymous() { Bucket::Anonymous } else { Bucket::SignUp };
+    limits::count(&app, &tenant, bucket, &peer).await?;
+    captcha::check(&app, &tenant, &peer, asked.gotrue_meta_security.as_ref()).await?;
     if !tenant.settings.sign_up.enabled {
         return Err(AuthError::signup_disabled());
     }
-    let given = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
-    if !given(&asked.email) && !given(&asked.phone) {
+    if asked.is_anonymous() {
         let session = sign_up_anonymously(&app, &tenant, asked.data.unwrap_or_default(), client).await?;
         return Ok(Json(SignedUp::Session(Box::new(session))));
     }
@@ -94,7 +109,7 @@ pub(super) async fn sign_up_user(
         return sign_up_at_once(&app, &tenant, candidate, client).await.map(|session| Json(SignedUp::Session(Box::new(session))));
     }
     let redirect_to = redirect.decide(&app, &tenant).to.to_string();
-    let user = sign_up_unconfirmed(&app, &tenant, candidate, redirect_to, languages.0).await?;
+    let user = sign_up_unconfirmed(&app, &tenant, &peer, candidate, redirect_to, languages.0).await?;
     Ok(Json(SignedUp::User(Box::new(user))))
 }
 
@@ -224,6 +239,9 @@ async fn store_signed_in(
     method: &'static str,
     client: Client,
 ) -> Result<Option<Session>, AuthError> {
+    let new = User::new(user.clone(), identity.iter().cloned().collect());
+    hooks::before_user_created(app, tenant, &new).await?;
+    let told = hooks::after_user_created(app, tenant, &new)?;
     let now = user.created_at;
     let session = session::begin(app, tenant, now, user.id, &Proof::by(method));
     let (id, row) = (tenant.id, session.clone());
@@ -239,9 +257,11 @@ async fn store_signed_in(
                 sql::insert_identity(&tx, id, identity).await?;
             }
             audit::note(&tx, id, now, &made).await?;
+            jobs::enqueue_all(&tx, now, told.as_slice()).await?;
             session::store(&tx, id, now, &row, &client).await
         })
         .await?;
+    app.jobs.wake();
     match opened {
         Some(opened) => session::answer(app, tenant, now, &session, opened).await.map(Some),
         None => Ok(None),
@@ -257,14 +277,26 @@ enum Outcome {
 
 /// The same work and the same answer whether or not the address has an account; a confirmed one is told by its empty `identities`. What its
 /// owner gets, a confirmation or word of the attempt, is found out later.
-async fn sign_up_unconfirmed(app: &App, tenant: &Tenant, candidate: Candidate, redirect_to: String, languages: String) -> Result<User, AuthError> {
+async fn sign_up_unconfirmed(
+    app: &App,
+    tenant: &Tenant,
+    peer: &Peer,
+    candidate: Candidate,
+    redirect_to: String,
+    languages: String,
+) -> Result<User, AuthError> {
     let hash = app.passwords.hash(&candidate.password).await?;
-    let (contact, metadata, tells) = (candidate.contact.clone(), candidate.metadata.clone(), tenant.settings.sign_up.tell_existing);
+    let (contact, tells) = (candidate.contact.clone(), tenant.settings.sign_up.tell_existing);
     let ask = contact.clone().ask(candidate.challenge.clone(), redirect_to, languages);
     let (user, identity) = candidate.rows(app, hash, false);
     let now: Timestamp = user.created_at;
     let user = UserRow { confirmation_sent_at: Some(now), ..user };
+    // Asked whether or not there is such a user: the answer is one, and so is the time that it takes.
+    let new = User::new(user.clone(), vec![identity.clone()]);
+    hooks::before_user_created(app, tenant, &new).await?;
+    let told = hooks::after_user_created(app, tenant, &new)?;
     let frequency = Frequency::of(app, tenant, now, "confirmation", &ask.address);
+    let sent = limits::message(app, tenant, &ask.address, peer).await?;
     let job = app.jobs.prepare(tenant.id, &ask)?;
     let tenant = tenant.id;
     let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", contact.provider());
@@ -279,7 +311,8 @@ async fn sign_up_unconfirmed(app: &App, tenant: &Tenant, candidate: Candidate, r
             if sql::insert_user(&tx, tenant, &user).await? {
                 sql::insert_identity(&tx, tenant, &identity).await?;
                 audit::note(&tx, tenant, now, &made).await?;
-                return Ok(Outcome::Shown(Box::new(User::new(user, vec![identity]))));
+                jobs::enqueue_all(&tx, now, told.as_slice()).await?;
+                return Ok(Outcome::Shown(Box::new(new)));
             }
             let known = contact.find(&tx, tenant).await?;
             audit::note(&tx, tenant, now, &known.iter().fold(repeated, |event, known| event.about(known.id))).await?;
@@ -291,14 +324,17 @@ async fn sign_up_unconfirmed(app: &App, tenant: &Tenant, candidate: Candidate, r
                     Ok(Outcome::Shown(Box::new(User::new(known, identities))))
                 }
                 _ if tells => Ok(Outcome::Exists),
-                _ => Ok(Outcome::Shown(Box::new(User::new(UserRow { user_metadata: DbJson(Value::Object(metadata)), ..user }, Vec::new())))),
+                _ => Ok(Outcome::Shown(Box::new(User { identities: Vec::new(), ..new }))),
             }
         })
         .await?;
     app.jobs.wake();
     match outcome {
         Outcome::Shown(user) => Ok(*user),
-        Outcome::TooSoon(wait) => Err(wait.into()),
+        Outcome::TooSoon(wait) => {
+            sent.take_back(app).await?;
+            Err(wait.into())
+        }
         Outcome::Exists => Err(AuthError::user_already_exists()),
     }
 }

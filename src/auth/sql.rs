@@ -6,6 +6,7 @@ mod factors;
 pub(super) mod flow_states;
 pub(super) mod identities;
 pub(super) mod import;
+pub(super) mod limits;
 pub(super) mod messages;
 pub(super) mod one_time_tokens;
 mod passkeys;
@@ -369,6 +370,7 @@ pub(super) async fn delete_other_sessions(tx: &Tx, tenant: TenantId, user: Uuid,
 pub async fn delete_rows_of(conn: &Conn, tenant: TenantId) -> Result<()> {
     conn.query("DELETE FROM flow_states WHERE tenant_id = $1").bind(tenant).execute().await?;
     messages::delete_requests_of(conn, tenant).await?;
+    limits::delete_counts_of(conn, tenant).await?;
     conn.query("DELETE FROM custom_providers WHERE tenant_id = $1").bind(tenant).execute().await?;
     conn.query("DELETE FROM users WHERE tenant_id = $1").bind(tenant).execute().await?;
     Ok(())

@@ -12,6 +12,7 @@ use super::{
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
     factors::{insufficient, is_short_of_a_factor},
+    limits::{self, Bucket, CountedMessage, Peer, Secret},
     link::Languages,
     message::AuthMail,
     model::{Metadata, User, UserRow, merge},
@@ -80,6 +81,7 @@ pub(super) async fn update_user(
     JsonBody(asked): JsonBody<UserChanges>,
 ) -> Result<Json<User>, AuthError> {
     let tenant = &current.tenant;
+    limits::count(&app, tenant, Bucket::UpdateUser, &current.peer).await?;
     let changes = Changes::check(tenant, asked)?;
     let now = app.clock.now();
     let conn = app.db.read().await?;
@@ -100,9 +102,13 @@ pub(super) async fn update_user(
     };
     let is_exempt = session.as_ref().is_some_and(reauthenticate::came_by_mail);
     let required = tenant.settings.password.require_current && !is_exempt;
-    let new_hash = change_password(&app, &user, changes.password.as_deref(), changes.current_password.as_deref(), required).await?;
+    if let Some(password) = changes.current_password.as_deref().filter(|_| changes.password.is_some()) {
+        check_current(&app, &current, &user, password).await?;
+    }
+    let new_hash = change_password(&app, &user, changes.password.as_deref(), required && changes.current_password.is_none()).await?;
     let redirect_to = redirect.decide(&app, tenant).to.to_string();
     let change = Change::prepare(&app, tenant, now, &user, changes, new_hash, nonce, &redirect_to, &languages.0)?;
+    let sent = change.count_messages(&app, tenant, &current.peer).await?;
     let (id, signed_in) = (tenant.id, current.user);
     let key = std::sync::Arc::clone(&app.master_key);
     let outcome = app.db.write(move |tx| async move { change.apply(&tx, &key, id, now, &signed_in).await }).await;
@@ -113,7 +119,12 @@ pub(super) async fn update_user(
         Ok(Outcome::Changed(user)) => Ok(Json(*user)),
         Ok(Outcome::Gone) => Err(AuthError::user_not_found()),
         Ok(Outcome::Overtaken) => Err(AuthError::from(Error::unavailable("the password was changed at the same moment; try again"))),
-        Ok(Outcome::TooSoon(wait)) => Err(wait.into()),
+        Ok(Outcome::TooSoon(wait)) => {
+            for message in sent {
+                message.take_back(&app).await?;
+            }
+            Err(wait.into())
+        }
         Ok(Outcome::WrongNonce) => Err(reauthenticate::wrong_nonce()),
     }
 }
@@ -185,24 +196,20 @@ fn check_phone(tenant: &Tenant, text: &str, channel: Option<&str>) -> Result<(Ph
     Ok((phone, channel))
 }
 
+/// Refuses a present password that is another one. Whoever has found the session open may guess at it.
+async fn check_current(app: &App, current: &CurrentUser, user: &UserRow, password: &str) -> Result<(), AuthError> {
+    let account = user.email.as_deref().or(user.phone.as_deref()).unwrap_or_default();
+    let guess = limits::guess(app, &current.tenant, Secret::Password, account, Some(user.id), &current.peer).await?;
+    let is_right = guess.at_password(app, password, user.encrypted_password.as_deref()).await?.ok;
+    if is_right { Ok(()) } else { Err(AuthError::bad_request(AuthCode::CurrentPasswordInvalid, "Current password is incorrect")) }
+}
+
 /// The hash of the new password, if there is to be one.
-async fn change_password(
-    app: &App,
-    user: &UserRow,
-    new: Option<&str>,
-    current: Option<&str>,
-    is_current_required: bool,
-) -> Result<Option<String>, AuthError> {
+async fn change_password(app: &App, user: &UserRow, new: Option<&str>, is_current_missing: bool) -> Result<Option<String>, AuthError> {
     let Some(new) = new else { return Ok(None) };
     let hash = user.encrypted_password.as_deref();
-    match current {
-        Some(current) if !app.passwords.verify(current, hash).await?.ok => {
-            return Err(AuthError::bad_request(AuthCode::CurrentPasswordInvalid, "Current password is incorrect"));
-        }
-        None if is_current_required && hash.is_some() => {
-            return Err(AuthError::bad_request(AuthCode::CurrentPasswordRequired, "Current password required when setting new password."));
-        }
-        _ => {}
+    if is_current_missing && hash.is_some() {
+        return Err(AuthError::bad_request(AuthCode::CurrentPasswordRequired, "Current password required when setting new password."));
     }
     if hash.is_some() && app.passwords.verify(new, hash).await?.ok {
         return Err(AuthError::unprocessable(AuthCode::SamePassword, "New password should be different from the old password."));
@@ -305,6 +312,17 @@ impl Change {
             notices,
             origin: Origin::here(),
         })
+    }
+
+    /// Counts what goes to the new address and number, or refuses it.
+    async fn count_messages(&self, app: &App, tenant: &Tenant, peer: &Peer) -> Result<Vec<CountedMessage>, AuthError> {
+        let email = if let Some(NewAddress::Confirm { address, .. }) = &self.email { Some(address.as_str()) } else { None };
+        let phone = if let Some(NewAddress::Confirm { address, .. }) = &self.phone { Some(address.as_str()) } else { None };
+        let mut counted = Vec::new();
+        for address in [email, phone].into_iter().flatten() {
+            counted.push(limits::message(app, tenant, address, peer).await?);
+        }
+        Ok(counted)
     }
 
     async fn apply(self, tx: &Tx, key: &crate::crypto::MasterKey, tenant: TenantId, now: Timestamp, signed_in: &SignedIn) -> DbResult<Outcome> {

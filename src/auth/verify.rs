@@ -19,6 +19,7 @@ use super::{
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
     flow_state::{self, AuthCodeText},
+    limits::{self, Bucket, Guess, Peer, Secret},
     model::{Session, SessionRow, UserRow},
     notice::{self, Notice},
     one_time_token::{self, Purpose, Redeeming, Shown, TokenRow, is_pkce, revoke_all_but},
@@ -62,6 +63,7 @@ pub(super) struct LinkQuery {
 pub(super) async fn follow_link(
     State(app): State<App>,
     CurrentTenant(tenant): CurrentTenant,
+    peer: Peer,
     client: Client,
     method: Method,
     headers: HeaderMap,
@@ -75,6 +77,7 @@ pub(super) async fn follow_link(
     if is_prefetch(&headers) {
         return Ok((no_trace(), StatusCode::TOO_EARLY).into_response());
     }
+    limits::count(&app, &tenant, Bucket::Verify, &peer).await?;
     if tenant.settings.mail.confirm_page {
         return confirm_page(&tenant, &link);
     }
@@ -88,9 +91,11 @@ pub(super) async fn follow_link(
 pub(super) async fn confirm_link(
     State(app): State<App>,
     CurrentTenant(tenant): CurrentTenant,
+    peer: Peer,
     client: Client,
     body: axum::body::Body,
 ) -> Result<Response, AuthError> {
+    limits::count(&app, &tenant, Bucket::Verify, &peer).await?;
     let body = read_bytes(body, BODY_LIMIT).await?;
     let mut link = LinkQuery::default();
     for (name, value) in url::form_urlencoded::parse(&body) {
@@ -227,15 +232,41 @@ pub(super) async fn verify_token(
     client: Client,
     JsonBody(asked): JsonBody<Verification>,
 ) -> Result<Json<Verified>, AuthError> {
+    let Visitor { tenant, peer } = &visitor;
+    limits::count(&app, tenant, Bucket::Verify, peer).await?;
     let (purposes, shown) = asked.read()?;
-    let done = use_up(&app, &visitor.tenant, client, purposes, &shown, Way::App).await.map_err(|error| match shown {
-        Shown::Hash(_) => error.of_link(),
-        Shown::Code { .. } => error,
-    })?;
+    let done = match &shown {
+        Shown::Hash(_) => use_up(&app, tenant, client, purposes, &shown, Way::App).await.map_err(AuthError::of_link)?,
+        Shown::Code { address, .. } => {
+            let guess = guess(&app, tenant, address, peer).await?;
+            let outcome = use_up(&app, tenant, client, purposes, &shown, Way::App).await;
+            match &outcome {
+                // It was not looked at.
+                Err(error) if error.status().is_server_error() => guess.withdraw(&app).await?,
+                outcome => {
+                    let is_wrong = outcome.as_ref().is_err_and(|error| error.code() == AuthCode::OtpExpired);
+                    guess.ended(&app, !is_wrong).await?;
+                }
+            }
+            outcome?
+        }
+    };
     Ok(Json(match done {
         Done::SignedIn(session) => Verified::Session(session),
         Done::HalfAgreed | Done::Code(_) => Verified::HalfAgreed { msg: HALF_AGREED, code: "200" },
     }))
+}
+
+/// Lets a code be tried that was sent to this address, or refuses it.
+async fn guess(app: &App, tenant: &Tenant, address: &str, peer: &Peer) -> Result<Guess, AuthError> {
+    let conn = app.db.read().await?;
+    let user = match (address.parse::<Email>(), address.parse::<Phone>()) {
+        (Ok(email), _) => sql::find_user_by_email(&conn, tenant.id, &email).await?,
+        (_, Ok(phone)) => sql::find_user_by_phone(&conn, tenant.id, &phone).await?,
+        _ => None,
+    };
+    drop(conn);
+    limits::guess(app, tenant, Secret::Code, address, user.map(|user| user.id), peer).await
 }
 
 impl Verification {

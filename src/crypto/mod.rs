@@ -11,5 +11,5 @@ pub use self::{
     foreign::{pbkdf2_text, scrypt_text},
     password::{PasswordSettings, Passwords, Verified},
     seal::MasterKey,
-    token::{base64, base64url, from_base64url, hex, random, same, sha256},
+    token::{base64, base64url, from_base64, from_base64url, hex, random, same, sha256},
 };

@@ -7,7 +7,10 @@ use std::{
     collections::VecDeque,
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -76,7 +79,7 @@ impl Passwords {
             .map_err(|error| Error::invalid("passwords", format!("these costs of Argon2 can't be used: {error}")))?;
         let most = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)).max(1);
         let state = Mutex::new(State { waiting: VecDeque::new(), threads: 0, running: 0 });
-        Ok(Self { pool: Arc::new(Pool { params, most, queue: settings.queue, state, work: Condvar::new() }) })
+        Ok(Self { pool: Arc::new(Pool { params, most, queue: settings.queue, state, work: Condvar::new(), asked: AtomicU64::new(0) }) })
     }
 
     /// Brings a hash made elsewhere to the form that is stored and that [`Self::verify`] takes.
@@ -101,6 +104,11 @@ impl Passwords {
             Done::Hash(phc) => Ok(phc),
             Done::Verified(_) => Err(Error::internal("the password pool answered another question")),
         }
+    }
+
+    /// How many passwords were hashed or compared, each as much work as any other.
+    pub fn work_done(&self) -> u64 {
+        self.pool.asked.load(Ordering::Relaxed)
     }
 
     /// Compares a password with a stored hash. Without one, the same work is done for nothing and the answer is no: how long it takes
@@ -138,6 +146,8 @@ struct Pool {
     queue: usize,
     state: Mutex<State>,
     work: Condvar,
+    /// Passwords that were taken in.
+    asked: AtomicU64,
 }
 
 struct State {
@@ -181,6 +191,7 @@ impl Pool {
             return Err(Error::unavailable("too many passwords are being checked; try again in a second"));
         }
         state.waiting.push_back(job);
+        self.asked.fetch_add(1, Ordering::Relaxed);
         if state.waiting.len() + state.running > state.threads && state.threads < self.most {
             let pool = Arc::clone(self);
             std::thread::Builder::new().name("password".to_owned()).spawn(move || pool.run())?;

@@ -36,6 +36,7 @@ migrations![
     "0006_one_time_tokens",
     "0007_flow_states",
     "0008_factors",
+    "0009_limits",
     "0010_audit",
     "0011_imported_tokens",
     "0012_providers",

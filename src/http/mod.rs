@@ -19,10 +19,10 @@ pub(crate) mod wire;
 pub use self::{
     layers::Front,
     notes::{
-        Actor, ActorKind, RequestId, current_actor, current_client, current_request, note_actor, note_route, note_tenant, request_id,
+        Actor, ActorKind, RequestId, current_actor, current_client, current_request, note_actor, note_client, note_route, note_tenant, request_id,
         wants_text_codes,
     },
-    peer::{Network, NotANetwork, PeerAddress},
+    peer::{Network, NotANetwork, PeerAddress, address_of},
     prefix::{KeyIsOptional, Mount, OriginalPath, TenantInPath},
     problem::{Problem, report},
     surface::{Surface, SurfaceError},

@@ -30,6 +30,8 @@ pub(super) struct Notes {
     wants_text_codes: bool,
     /// The client's address, where the request came through a socket.
     client: Option<IpAddr>,
+    /// Whom a server that may say so calls for.
+    forwarded: OnceLock<IpAddr>,
     tenant: OnceLock<Box<str>>,
     route: OnceLock<MatchedPath>,
     actor: OnceLock<Actor>,
@@ -43,7 +45,8 @@ impl Notes {
         // Dates in this spelling sort as text.
         let is_new = |version: &HeaderValue| version.len() == 10 && version.as_bytes() >= b"2024-01-01".as_slice();
         let wants_text_codes = surface == Surface::Auth && headers.get(API_VERSION).is_some_and(is_new);
-        Arc::new(Self { id, surface, wants_text_codes, client, tenant: OnceLock::new(), route: OnceLock::new(), actor: OnceLock::new() })
+        let (forwarded, tenant, route, actor) = Default::default();
+        Arc::new(Self { id, surface, wants_text_codes, client, forwarded, tenant, route, actor })
     }
 
     pub(super) fn tenant(&self) -> &str {
@@ -156,7 +159,12 @@ pub fn current_actor() -> Option<Actor> {
 
 /// The client's address of the request being answered.
 pub fn current_client() -> Option<IpAddr> {
-    NOTES.try_with(|notes| notes.client).ok().flatten()
+    NOTES.try_with(|notes| notes.forwarded.get().copied().or(notes.client)).ok().flatten()
+}
+
+/// Notes whom a server, which may say so, calls for: the client's address from now on.
+pub fn note_client(address: IpAddr) {
+    let _ = NOTES.try_with(|notes| notes.forwarded.set(address));
 }
 
 /// Whether the caller asked auth for errors in the form of 2024-01-01.

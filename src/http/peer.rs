@@ -41,8 +41,8 @@ impl PeerAddress {
     }
 }
 
-/// Proxies write `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`.
-fn address_of(hop: &str) -> Option<IpAddr> {
+/// The address that a proxy has written down: as `1.2.3.4`, `1.2.3.4:80`, `::1` or `[::1]:80`.
+pub fn address_of(hop: &str) -> Option<IpAddr> {
     hop.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use self::{
-    queue::{FailedJob, delete_rows_of, enqueue, failed_jobs, retry_failed},
+    queue::{FailedJob, delete_rows_of, enqueue, enqueue_all, failed_jobs, retry_failed},
     worker::{run_due, work},
 };
 use crate::{

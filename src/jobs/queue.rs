@@ -62,6 +62,14 @@ pub async fn enqueue(tx: &Tx, now: Timestamp, job: &NewJob) -> Result<()> {
     Ok(())
 }
 
+/// Adds several jobs, or one that there may be.
+pub async fn enqueue_all(tx: &Tx, now: Timestamp, jobs: &[NewJob]) -> Result<()> {
+    for job in jobs {
+        enqueue(tx, now, job).await?;
+    }
+    Ok(())
+}
+
 /// Whether anything is due: asked by reading, so that an idle worker writes nothing.
 pub(super) async fn is_any_due(conn: &Conn, now: Timestamp) -> Result<bool> {
     let due: Option<(i64,)> =

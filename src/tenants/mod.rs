@@ -31,8 +31,8 @@ pub use self::{
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
     settings::{
-        IdentitySettings, MailKind, MailTemplate, MfaSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting, SessionSettings,
-        SmsProvider, TenantSettings, read_redirect,
+        CaptchaProvider, CaptchaSettings, Hook, HookSettings, IdentitySettings, LimitSettings, MailKind, MailTemplate, MfaSettings, PROVIDERS,
+        ProviderSettings, Rate, RedirectSettings, SecretSetting, SessionSettings, SmsProvider, TenantSettings, read_redirect, webhook_keys,
     },
     signing::{TokenError, TokenKind, VerifiedClaims},
     sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},

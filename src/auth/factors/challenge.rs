@@ -19,6 +19,7 @@ use crate::{
     auth::{
         caller::CurrentUser,
         error::{AuthCode, AuthError, AuthFailures},
+        limits::{self, Bucket},
         session::Client,
         sql,
         webauthn::{self, Ceremony},
@@ -61,6 +62,7 @@ pub(in crate::auth) async fn challenge_factor(
     client: Client,
     Path(id): Path<String>,
 ) -> Result<Json<Challenge>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::FactorChallenge, &current.peer).await?;
     refuse_anonymous(&current.user)?;
     let factor = load(&app, &current, &id).await?;
     check_can_verify(&current.tenant, factor.kind())?;

@@ -18,6 +18,7 @@ use crate::{
     auth::{
         caller::{CurrentUser, SignedIn},
         error::{AuthCode, AuthError, AuthFailures},
+        limits::{self, Bucket},
         model::UserRow,
         request::JsonBody,
         sql,
@@ -69,6 +70,7 @@ pub(in crate::auth) async fn enroll_factor(
     current: CurrentUser,
     JsonBody(asked): JsonBody<FactorEnrolment>,
 ) -> Result<Json<EnrolledFactor>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::UpdateUser, &current.peer).await?;
     refuse_anonymous(&current.user)?;
     let (tenant, settings) = (&current.tenant, &current.tenant.settings.mfa);
     let kind = match asked.factor_type.as_str() {

@@ -131,9 +131,10 @@ impl FactorRow {
         self.status == VERIFIED
     }
 
-    /// Whether too many wrong codes were tried of late.
-    pub(super) fn is_locked(&self, now: Timestamp) -> bool {
-        self.locked_until.is_some_and(|end| now < end)
+    /// For how many seconds no code is taken: too many wrong ones were tried of late.
+    pub(super) fn locked_for(&self, now: Timestamp) -> Option<i64> {
+        let left = self.locked_until?.micros() - now.micros();
+        (left > 0).then(|| (left + 999_999) / 1_000_000)
     }
 }
 

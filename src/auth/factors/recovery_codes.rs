@@ -27,6 +27,8 @@ use crate::{
         caller::{CurrentUser, SignedIn},
         caller_error::CallerError,
         error::{AuthCode, AuthError, AuthFailures},
+        hooks::{self, FactorAttempt},
+        limits::{self, Bucket},
         model::Session,
         request::JsonBody,
         sql,
@@ -116,6 +118,7 @@ pub(in crate::auth) async fn create_recovery_codes(
     current: CurrentUser,
     JsonBody(asked): JsonBody<RecoveryCodesRequest>,
 ) -> Result<Json<RecoveryCodes>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::UpdateUser, &current.peer).await?;
     check_can_make(&current, "AAL2 required to generate recovery codes")?;
     check_name(&asked.friendly_name)?;
     let name = if asked.friendly_name.is_empty() { NAME.to_owned() } else { asked.friendly_name };
@@ -152,6 +155,7 @@ pub(in crate::auth) async fn create_recovery_codes(
 #[utoipa::path(post, path = "/auth/v1/factors/recovery-codes/regenerate", tag = "auth",
     responses((status = 200, body = RecoveryCodes, description = "The codes, shown this once"), AuthFailures), security(("apikey" = [], "user" = [])))]
 pub(in crate::auth) async fn regenerate_recovery_codes(State(app): State<App>, current: CurrentUser) -> Result<Json<RecoveryCodes>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::UpdateUser, &current.peer).await?;
     check_can_make(&current, "AAL2 required to regenerate recovery codes")?;
     let (codes, hashes) = make_codes(&app, current.tenant.id);
     let (tenant, user, now) = (current.tenant.id, current.user.user_id, app.clock.now());
@@ -179,6 +183,7 @@ pub(in crate::auth) async fn verify_recovery_code(
     current: CurrentUser,
     JsonBody(asked): JsonBody<RecoveryCodeProof>,
 ) -> Result<Json<Session>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::FactorVerify, &current.peer).await?;
     refuse_anonymous(&current.user)?;
     check_can_verify(&current.tenant, FactorType::RecoveryCode)?;
     let code = canonical(&asked.code);
@@ -187,6 +192,7 @@ pub(in crate::auth) async fn verify_recovery_code(
     }
     let now = app.clock.now();
     let (tenant, user, hash) = (current.tenant.id, current.user.clone(), hash(&app, current.tenant.id, &code));
+    tell(&app, &current, now, &hash).await?;
     let attempted = Event::new(Action::VerificationAttempted).about(user.user_id).with("factor_type", FactorType::RecoveryCode.as_str());
     let outcome = app
         .db
@@ -199,12 +205,25 @@ pub(in crate::auth) async fn verify_recovery_code(
     match outcome {
         Redeemed::Raised(raised) => raised.answer(&app, &current, now).await,
         Redeemed::Wrong => Err(AuthError::unprocessable(AuthCode::MfaVerificationFailed, "Invalid recovery code entered")),
-        Redeemed::Locked => {
+        Redeemed::Locked(seconds) => {
             let message = "Too many failed verification attempts, try again later";
-            Err(AuthError::new(StatusCode::TOO_MANY_REQUESTS, AuthCode::MfaRecoveryCodesLocked, message))
+            Err(AuthError::too_many(AuthCode::MfaRecoveryCodesLocked, message, seconds))
         }
         Redeemed::SessionGone => Err(CallerError::SessionGone.into()),
     }
+}
+
+/// Tells the tenant's hook of a code that was shown, and asks whether to go on. Of what is not looked at it is not told.
+async fn tell(app: &App, current: &CurrentUser, now: Timestamp, hash: &[u8]) -> Result<(), AuthError> {
+    let (tenant, user) = (&current.tenant, current.user.user_id);
+    if !tenant.settings.hooks.mfa_verification_attempt.enabled {
+        return Ok(());
+    }
+    let conn = app.db.read().await?;
+    let Some(factor) = find(&conn, tenant.id, user).await?.filter(|factor| factor.locked_for(now).is_none()) else { return Ok(()) };
+    let is_valid = sql::is_recovery_code(&conn, tenant.id, factor.id, hash).await?;
+    drop(conn);
+    hooks::factor_verified(app, tenant, FactorAttempt { user, factor: factor.id, factor_type: factor.kind().as_str(), is_valid }).await
 }
 
 /// Gives up all recovery codes. The sessions that one of them raised fall to `aal1`.
@@ -286,7 +305,8 @@ async fn insert(tx: &Tx, tenant: TenantId, factor: Uuid, hashes: &[Vec<u8>]) -> 
 enum Redeemed {
     Raised(Box<Raised>),
     Wrong,
-    Locked,
+    /// For so many seconds.
+    Locked(i64),
     SessionGone,
 }
 
@@ -295,8 +315,8 @@ async fn redeem(tx: &Tx, tenant: TenantId, now: Timestamp, user: &SignedIn, hash
         return Ok(Redeemed::SessionGone);
     }
     let Some(factor) = find(tx, tenant, user.user_id).await? else { return Ok(Redeemed::Wrong) };
-    if factor.is_locked(now) {
-        return Ok(Redeemed::Locked);
+    if let Some(seconds) = factor.locked_for(now) {
+        return Ok(Redeemed::Locked(seconds));
     }
     if !sql::use_recovery_code(tx, tenant, now, factor.id, hash).await? {
         sql::note_failure(tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;

@@ -23,6 +23,8 @@ use crate::{
         caller::{CurrentUser, SignedIn},
         caller_error::CallerError,
         error::{AuthCode, AuthError, AuthFailures},
+        hooks::{self, FactorAttempt},
+        limits::{self, Bucket},
         model::{Session, SessionRow},
         request::JsonBody,
         session::{self, Client, Opened, Proof},
@@ -74,6 +76,7 @@ pub(in crate::auth) async fn verify_factor(
     Path(id): Path<String>,
     JsonBody(asked): JsonBody<FactorProof>,
 ) -> Result<Json<Session>, AuthError> {
+    limits::count(&app, &current.tenant, Bucket::FactorVerify, &current.peer).await?;
     refuse_anonymous(&current.user)?;
     let factor = load(&app, &current, &id).await?;
     if asked.code.is_empty() && factor.kind() != FactorType::Webauthn {
@@ -82,26 +85,35 @@ pub(in crate::auth) async fn verify_factor(
     check_can_verify(&current.tenant, factor.kind())?;
     let now = app.clock.now();
     let challenge = open_challenge(&app, &current, &client, now, &factor, asked.challenge_id).await?;
-    if factor.is_locked(now) {
+    if let Some(seconds) = factor.locked_for(now) {
         let message = "Too many failed verification attempts, try again later";
-        return Err(AuthError::new(StatusCode::TOO_MANY_REQUESTS, AuthCode::OverRequestRateLimit, message));
+        return Err(AuthError::too_many(AuthCode::OverRequestRateLimit, message, seconds));
     }
     let proved = match factor.kind() {
         FactorType::Totp => totp::step_of(&app, current.tenant.id, now, &factor, &asked.code)?.map(Proved::Step),
-        FactorType::Webauthn => Some(answered(&current, &factor, &challenge, asked.webauthn)?),
+        FactorType::Webauthn => match answered(&current, &factor, &challenge, asked.webauthn) {
+            Err(error) if error.code() == AuthCode::MfaVerificationFailed => {
+                tell(&app, &current, &factor, false).await?;
+                return Err(error);
+            }
+            proved => Some(proved?),
+        },
         FactorType::Phone | FactorType::RecoveryCode => return Err(AuthError::validation("factor_type needs to be totp, phone, or webauthn")),
     };
     let attempted = about(Event::new(Action::VerificationAttempted), &factor).with("success", proved.is_some());
     let tenant = current.tenant.id;
     let Some(proved) = proved else {
+        let failed = factor.clone();
         app.db
             .write(move |tx| async move {
                 sql::note_failure(&tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
                 audit::note(&tx, tenant, now, &attempted).await
             })
             .await?;
+        tell(&app, &current, &failed, false).await?;
         return Err(wrong_code());
     };
+    tell(&app, &current, &factor, true).await?;
     let user = current.user.clone();
     let outcome = app
         .db
@@ -121,6 +133,12 @@ pub(in crate::auth) async fn verify_factor(
         Outcome::SessionGone => Err(CallerError::SessionGone.into()),
         Outcome::LowSession => Err(insufficient(StatusCode::FORBIDDEN, "AAL2 required to verify a new factor")),
     }
+}
+
+/// Tells the tenant's hook how it went, and asks whether to go on.
+async fn tell(app: &App, current: &CurrentUser, factor: &FactorRow, is_valid: bool) -> Result<(), AuthError> {
+    let attempt = FactorAttempt { user: factor.user_id, factor: factor.id, factor_type: factor.kind().as_str(), is_valid };
+    hooks::factor_verified(app, &current.tenant, attempt).await
 }
 
 fn wrong_code() -> AuthError {

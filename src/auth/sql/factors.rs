@@ -253,6 +253,18 @@ pub(in crate::auth) async fn use_recovery_code(tx: &Tx, tenant: TenantId, now: T
     Ok(used == 1)
 }
 
+/// Whether there is such a recovery code, and it is still good.
+pub(in crate::auth) async fn is_recovery_code(conn: &Conn, tenant: TenantId, factor: Uuid, hash: &[u8]) -> Result<bool> {
+    let found: Option<(Uuid,)> = conn
+        .query("SELECT factor_id FROM recovery_codes WHERE tenant_id = $1 AND factor_id = $2 AND code_hash = $3 AND used_at IS NULL")
+        .bind(tenant)
+        .bind(factor)
+        .bind(hash)
+        .fetch_optional()
+        .await?;
+    Ok(found.is_some())
+}
+
 /// How many recovery codes there are, and how many of them are still good.
 pub(in crate::auth) async fn count_recovery_codes(conn: &Conn, tenant: TenantId, factor: Uuid) -> Result<(i64, i64)> {
     conn.query("SELECT count(*), count(*) - count(used_at) FROM recovery_codes WHERE tenant_id = $1 AND factor_id = $2")

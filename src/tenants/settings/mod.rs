@@ -3,6 +3,9 @@
 //! A group is a struct with `Default`, `check` (refuses what is out of range, by the setting's name) and, if it has secrets, a line in
 //! [`TenantSettings::secrets`]. A secret that has no line there can't be stored: the first try says so.
 
+mod captcha;
+mod hooks;
+mod limits;
 mod mail;
 mod mfa;
 mod providers;
@@ -17,6 +20,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use self::{
+    captcha::{CaptchaProvider, CaptchaSettings},
+    hooks::{Hook, HookSettings, webhook_keys},
+    limits::{LimitSettings, Rate},
     mail::{MailKind, MailTemplate},
     mfa::MfaSettings,
     providers::{IdentitySettings, PROVIDERS, ProviderSettings},
@@ -58,6 +64,12 @@ pub struct TenantSettings {
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Which identities a user may have.
     pub identities: IdentitySettings,
+    /// How often what may be asked for.
+    pub limits: LimitSettings,
+    /// Proof that somebody is no program.
+    pub captcha: CaptchaSettings,
+    /// Who is asked, or told, when something happens to users.
+    pub hooks: HookSettings,
     /// Who may see which files.
     pub storage: StorageSettings,
 }
@@ -201,13 +213,16 @@ impl TenantSettings {
         self.mail.check()?;
         self.sms.check()?;
         self.mfa.check()?;
-        providers::check(&self.providers)
+        providers::check(&self.providers)?;
+        self.limits.check()?;
+        self.captcha.check()?;
+        self.hooks.check()
     }
 
     /// Every secret there is, wherever it stands.
     fn secrets(&mut self) -> Vec<&mut SecretSetting> {
         let providers = self.providers.values_mut().map(|provider| &mut provider.secret);
-        providers.chain([&mut self.sms.auth_token]).collect()
+        providers.chain([&mut self.sms.auth_token, &mut self.captcha.secret]).chain(self.hooks.secrets()).collect()
     }
 
     /// As they are stored: checked, secrets sealed.
@@ -231,7 +246,8 @@ impl TenantSettings {
     /// These settings with some of them changed, as RFC 7396 merges: what is not named stays, `null` is the default again.
     pub(super) fn changed(stored: Value, mut changes: Map<String, Value>) -> Result<Self> {
         drop_unchanged_secrets(&mut changes);
-        let mut settings = stored;
+        // Whole: who changes a part of a group that is newer than the tenant changes it from its defaults.
+        let mut settings = serde_json::to_value(serde_json::from_value::<Self>(stored)?)?;
         merge(&mut settings, Value::Object(changes));
         serde_json::from_value(settings).map_err(|error| Error::invalid("settings", error.to_string()))
     }
@@ -272,4 +288,15 @@ fn in_range(name: &'static str, value: u32, least: u32, most: u32) -> Result<()>
         return Ok(());
     }
     Err(Error::invalid(name, format!("{value} is out of range; take {least} to {most}")))
+}
+
+/// Refuses what is no address of a server.
+fn check_url(name: &'static str, text: &str) -> Result<()> {
+    let is_good = url::Url::parse(text)
+        .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host() && url.username().is_empty() && url.password().is_none());
+    if is_good {
+        Ok(())
+    } else {
+        Err(Error::invalid(name, format!("\"{text}\" should be an address without a user in it, as https://hooks.example.com/auth")))
+    }
 }

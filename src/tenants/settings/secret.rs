@@ -56,6 +56,14 @@ impl SecretSetting {
         }
     }
 
+    /// What came in plain just now and was not stored yet: it can be looked at.
+    pub(super) fn plain(&self) -> Option<&str> {
+        match &self.0 {
+            State::Plain(text) => Some(text),
+            State::Unset | State::Sealed(_) | State::Hidden => None,
+        }
+    }
+
     /// Seals what came in plain, so that it can be stored. A sealed text of another tenant's is refused.
     pub(super) fn seal(&mut self, key: &MasterKey, tenant: TenantId) -> Result<()> {
         match &self.0 {

@@ -2,14 +2,18 @@
 
 mod admin;
 mod audit;
+mod captcha;
 mod custom_providers;
+mod enumeration;
 mod errors;
 mod factors;
 mod flows;
 mod general;
+mod hooks;
 mod id_token;
 mod import;
 mod invite;
+mod limits;
 mod linking;
 mod mails;
 mod off;

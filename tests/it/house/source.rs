@@ -115,6 +115,39 @@ fn only_one_client_calls_out() {
     }
 }
 
+/// Routes of sign-in that strangers can ask for and that are not counted, and why.
+const UNCOUNTED: &[(&str, &str)] = &[
+    ("/auth/v1/health", "it does nothing"),
+    ("/auth/v1/settings", "it does nothing, and each client reads it when it starts"),
+    ("/auth/v1/.well-known/jwks.json", "it does nothing, and whoever checks tokens reads it"),
+    ("/auth/v1/.well-known/openid-configuration", "it does nothing, and whoever checks tokens reads it"),
+    ("/auth/v1/logout", "it ends what let it in, and must not fail"),
+];
+
+#[test]
+fn what_strangers_can_have_done_is_counted() {
+    let mut handlers = 0;
+    let mut wrong = Vec::new();
+    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("src/auth/")) {
+        for handler in text.split("#[utoipa::path(").skip(1) {
+            let handler = handler.split("\n}\n").next().unwrap();
+            let route = handler.split("path = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+            let is_admins = ["UserReader", "UserWriter", "AuditReader"].iter().any(|who| handler.contains(who));
+            // What users read, and what they let go of.
+            let is_own = handler.contains("CurrentUser")
+                && (handler.starts_with("get,") && !handler.contains(".write(") && !handler.contains("prepare(") || handler.starts_with("delete,"));
+            // Or it is handed on to who counts it.
+            let is_counted = handler.contains("limits::count(") || handler.contains("answer(&app, &peer");
+            handlers += 1;
+            if !is_admins && !is_own && !is_counted && !UNCOUNTED.iter().any(|(uncounted, _)| *uncounted == route) {
+                wrong.push(format!("{path}: {route} is for strangers, and nobody counts how often; call limits::count"));
+            }
+        }
+    }
+    assert!(handlers > 40, "the handlers are no longer found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Every statement that a `.query(…)` names, for the engine that the tests run on.
 pub(super) fn statements(for_sqlite: bool) -> BTreeSet<String> {
     struct Found {

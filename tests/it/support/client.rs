@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use axum::body::Body;
-use basalt::http::Front;
+use basalt::http::{Front, PeerAddress};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -14,6 +14,7 @@ use serde_json::Value;
 pub(crate) struct Client {
     front: Front,
     headers: HeaderMap,
+    address: Option<PeerAddress>,
 }
 
 /// An answer, read whole.
@@ -26,7 +27,7 @@ pub(crate) struct Reply {
 
 impl Client {
     pub(super) fn new(front: Front) -> Self {
-        Self { front, headers: HeaderMap::new() }
+        Self { front, headers: HeaderMap::new(), address: None }
     }
 
     /// The same caller with a header more, or another value of it.
@@ -40,6 +41,14 @@ impl Client {
     #[must_use]
     pub(crate) fn also(mut self, name: &str, value: &str) -> Self {
         self.headers.append(HeaderName::from_str(name).unwrap(), HeaderValue::from_str(value).unwrap());
+        self
+    }
+
+    /// The same caller at this address, as if it had come through a socket.
+    #[must_use]
+    pub(crate) fn at(mut self, address: &str) -> Self {
+        let connection = std::net::SocketAddr::new(address.parse().unwrap(), 40_000);
+        self.address = Some(PeerAddress::resolve(connection, &self.headers, &[]));
         self
     }
 
@@ -88,6 +97,9 @@ impl Client {
     pub(crate) async fn send(&self, method: Method, path: &str, body: impl Into<Body>) -> Reply {
         let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1").body(body.into()).unwrap();
         request.headers_mut().extend(self.headers.clone());
+        if let Some(address) = self.address {
+            request.extensions_mut().insert(address);
+        }
         let (parts, body) = self.front.answer(request).await.into_parts();
         Reply { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
     }

@@ -1,0 +1,108 @@
+//! Who is asked, or told, when something happens to users.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::SecretSetting;
+use crate::{
+    crypto::from_base64,
+    error::{Error, Result},
+};
+
+/// Somebody's server that is called at one point of a flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hook {
+    /// Whether it is called.
+    pub enabled: bool,
+    /// Where; https, or http where the installation allows it (`outbound.allow`).
+    pub url: String,
+    /// What calls are signed with (Standard Webhooks): `v1,whsec_…`, or several separated by `|` while one takes the place of another.
+    pub secrets: SecretSetting,
+}
+
+/// Who is asked, or told, when something happens to users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HookSettings {
+    /// Asked before a user is made, except by an admin or from a file. Without an answer there is none.
+    pub before_user_created: Hook,
+    /// Told after a user was made, except from a file; tried again until it is heard.
+    pub after_user_created: Hook,
+    /// Asked for what an access token says. Without an answer there is no token.
+    pub custom_access_token: Hook,
+    /// Sends mails in this installation's place; tried again until it is heard. No limit of mails holds.
+    pub send_email: Hook,
+    /// Sends text messages in the provider's place; tried again until it is heard. No limit of messages holds.
+    pub send_sms: Hook,
+    /// Asked after a password of a known user was compared. Without an answer nobody signs in. The time of its call tells who is known.
+    pub password_verification_attempt: Hook,
+    /// Asked after a code of a second factor was compared. Without an answer it does not count.
+    pub mfa_verification_attempt: Hook,
+}
+
+impl HookSettings {
+    pub(super) fn check(&self) -> Result<()> {
+        self.before_user_created.check("hooks.before_user_created")?;
+        self.after_user_created.check("hooks.after_user_created")?;
+        self.custom_access_token.check("hooks.custom_access_token")?;
+        self.send_email.check("hooks.send_email")?;
+        self.send_sms.check("hooks.send_sms")?;
+        self.password_verification_attempt.check("hooks.password_verification_attempt")?;
+        self.mfa_verification_attempt.check("hooks.mfa_verification_attempt")
+    }
+
+    pub(super) fn secrets(&mut self) -> [&mut SecretSetting; 7] {
+        [
+            &mut self.before_user_created.secrets,
+            &mut self.after_user_created.secrets,
+            &mut self.custom_access_token.secrets,
+            &mut self.send_email.secrets,
+            &mut self.send_sms.secrets,
+            &mut self.password_verification_attempt.secrets,
+            &mut self.mfa_verification_attempt.secrets,
+        ]
+    }
+}
+
+/// The keys of a hook: `v1,whsec_BASE64`, several separated by `|`. `None` if it is anything else.
+pub fn webhook_keys(text: &str) -> Option<Vec<Vec<u8>>> {
+    let key = |secret: &str| {
+        let secret = secret.trim();
+        let encoded = secret.strip_prefix("v1,").unwrap_or(secret).strip_prefix("whsec_")?;
+        from_base64(encoded).filter(|key| (24..=64).contains(&key.len()))
+    };
+    text.split('|').map(key).collect()
+}
+
+impl Hook {
+    fn check(&self, name: &'static str) -> Result<()> {
+        if !self.enabled && self.url.is_empty() {
+            return Ok(());
+        }
+        super::check_url(name, &self.url)?;
+        let is_signed = match self.secrets.plain() {
+            Some(text) => webhook_keys(text).is_some(),
+            None => self.secrets.is_set() || !self.enabled,
+        };
+        if !is_signed {
+            return Err(Error::invalid(name, "a hook's calls must be signed: set secrets to v1,whsec_ and 24 to 64 random bytes in base64"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_standard_webhooks_write_them() {
+        let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        assert_eq!(webhook_keys(&format!("v1,{key}")).unwrap()[0].len(), 24);
+        assert_eq!(webhook_keys(&format!("v1,{key} | {key}")).unwrap().len(), 2);
+        for wrong in ["", "v1,whsec_", "v1,whsec_!", "v1,whsec_YWFh", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &format!("{key}|")] {
+            assert_eq!(webhook_keys(wrong), None, "{wrong}");
+        }
+    }
+}
