@@ -108,10 +108,8 @@ async fn by_mail(
     let challenge = Pkce { code_challenge: asked.code_challenge, code_challenge_method: asked.code_challenge_method };
     challenge.read()?;
     let known = sql::find_user_by_email(&app.db.read().await?, tenant.id, &email).await?;
-    if !may_ask(tenant, known.is_some(), asked.create_user)? {
-        return Ok(Json(Asking::default()));
-    }
-    let newcomer = newcomer(asked.create_user, asked.data, |data| {
+    let may_join = may_join(tenant, known.is_some(), asked.create_user)?;
+    let newcomer = newcomer(may_join, asked.data, |data| {
         let (now, id) = (app.clock.now(), Uuid::new_v4());
         (user_with_email(id, &email, false, now), IdentityRow::of_email(id, email.as_str(), false, data, now))
     })?;
@@ -129,10 +127,8 @@ async fn by_phone(app: &App, Visitor { tenant, peer }: &Visitor, phone: &str, as
     let phone: Phone = phone.parse()?;
     let channel = sms::check_channel(tenant, &phone, asked.channel.as_deref())?;
     let known = sql::find_user_by_phone(&app.db.read().await?, tenant.id, &phone).await?;
-    if !may_ask(tenant, known.is_some(), asked.create_user)? {
-        return Ok(Json(Asking { message_id: Some(Uuid::now_v7()) }));
-    }
-    let newcomer = newcomer(asked.create_user, asked.data, |data| {
+    let may_join = may_join(tenant, known.is_some(), asked.create_user)?;
+    let newcomer = newcomer(may_join, asked.data, |data| {
         let (now, id) = (app.clock.now(), Uuid::new_v4());
         (user_with_phone(id, &phone, false, now), IdentityRow::of_phone(id, phone.as_str(), false, data, now))
     })?;
@@ -142,11 +138,12 @@ async fn by_phone(app: &App, Visitor { tenant, peer }: &Visitor, phone: &str, as
     Ok(Json(Asking { message_id: Some(message_id) }))
 }
 
-/// Whether there is anything to be sent. Who is unknown and may not become known is told so, unless the tenant keeps it to itself.
-fn may_ask(tenant: &Tenant, is_known: bool, create_user: Option<bool>) -> Result<bool, AuthError> {
+/// Whether somebody nobody knows becomes a user. Who is unknown and may not become known is told so, unless the tenant keeps it to itself:
+/// then it is counted as any other asking, and nothing is sent.
+fn may_join(tenant: &Tenant, is_known: bool, create_user: Option<bool>) -> Result<bool, AuthError> {
     let sign_up = &tenant.settings.sign_up;
     match (is_known, create_user.unwrap_or(true)) {
-        (true, _) => Ok(true),
+        (true, create_user) => Ok(create_user && sign_up.enabled),
         (false, true) if sign_up.enabled => Ok(true),
         _ if !sign_up.tell_unknown => Ok(false),
         (false, true) => Err(AuthError::signup_disabled()),
@@ -156,13 +153,13 @@ fn may_ask(tenant: &Tenant, is_known: bool, create_user: Option<bool>) -> Result
 
 /// Who becomes a user if nobody has the address: made ready for those who have, too, so that the time is one.
 fn newcomer(
-    create_user: Option<bool>,
+    may_join: bool,
     data: Option<Metadata>,
     make: impl FnOnce(Metadata) -> (UserRow, IdentityRow),
 ) -> Result<Option<(UserRow, IdentityRow)>, AuthError> {
     let data = data.unwrap_or_default();
     check_user_metadata(&data)?;
-    if !create_user.unwrap_or(true) {
+    if !may_join {
         return Ok(None);
     }
     let (user, identity) = make(data);

@@ -161,7 +161,13 @@ fn login(session: &SessionRow, client: &Client) -> Event {
 pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, opened: Opened) -> Result<Session, AuthError> {
     // The newest proof, as `amr` has it.
     let method = session.amr.0[0]["method"].as_str().unwrap_or_default();
-    answer_to(app, tenant, now, session, opened, method).await
+    let answered = answer_to(app, tenant, now, session, opened, method).await;
+    if answered.is_err() && session.refreshed_at.is_none() {
+        // Nobody has its tokens.
+        let (tenant, id) = (tenant.id, session.id);
+        app.db.write(move |tx| async move { sql::delete_session(&tx, tenant, id).await }).await?;
+    }
+    answered
 }
 
 /// The same, to somebody who asked for them in this way.
@@ -174,9 +180,6 @@ pub(super) async fn answer_to(
     method: &str,
 ) -> Result<Session, AuthError> {
     let Opened { user, identities, factors, new_device } = opened;
-    if let Some(device) = new_device {
-        tell_of_device(app, tenant, now, &user, device).await?;
-    }
     let key = refresh_key(app, tenant, session)?;
     let expires_at = expiry(&tenant.settings.sessions, now, session, factors.iter().any(FactorRow::is_verified));
     let claims = Claims {
@@ -200,6 +203,9 @@ pub(super) async fn answer_to(
         Some(claims) => (tenant.keys.sign(TokenKind::Access, &claims)?, claims["exp"].as_i64().unwrap_or(expires_at)),
         None => (tenant.keys.sign(TokenKind::Access, &claims)?, expires_at),
     };
+    if let Some(device) = new_device {
+        tell_of_device(app, tenant, now, &user, device).await?;
+    }
     Ok(Session {
         access_token,
         token_type: "bearer".to_owned(),

@@ -28,6 +28,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Bytes of an answer at most.
 const LARGEST: usize = 200 * 1024;
 
+/// Characters of what a hook has to say at most.
+pub(super) const LONGEST_MESSAGE: usize = 1000;
+
 /// Why a hook gave no answer that can be used.
 #[derive(Debug)]
 pub(super) enum HookError {
@@ -51,6 +54,14 @@ impl HookError {
     /// Whether it will be the same the next time: the hook has heard, and says no.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Refused { status: Some(400..=499), .. }) && !matches!(self, Self::Refused { status: Some(408 | 409 | 425 | 429), .. })
+    }
+
+    /// What the log says of it: nothing in the hook's own words, which may be about somebody. `None` for its decisions.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Refused { .. } => None,
+            error => Some(error.to_string()),
+        }
     }
 }
 
@@ -174,7 +185,7 @@ fn read<A: DeserializeOwned + Default>(answer: &http::Response<bytes::Bytes>) ->
         let message = refusal["message"].as_str().unwrap_or_default();
         if !message.is_empty() || refusal["http_code"].is_number() {
             let status = refusal["http_code"].as_u64().and_then(|code| u16::try_from(code).ok());
-            return Err(HookError::Refused { status, message: message.chars().take(1000).collect() });
+            return Err(HookError::Refused { status, message: message.chars().take(LONGEST_MESSAGE).collect() });
         }
     }
     serde_json::from_value(body).map_err(unfit)

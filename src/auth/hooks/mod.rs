@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::call::{HookError, call};
+use self::call::{HookError, LONGEST_MESSAGE, call};
 use super::{
     error::{AuthCode, AuthError},
     message,
@@ -78,8 +78,8 @@ async fn ask<A: DeserializeOwned + Default>(app: &App, tenant: &Tenant, name: Na
     let Some(hook) = name.enabled(tenant) else { return Ok(None) };
     let id = Uuid::new_v4();
     let answer = call(app, tenant.id, hook, id, &with_metadata(app, name, id, current_client(), payload)).await;
-    if let Err(error) = &answer {
-        tracing::warn!(tenant = tenant.reference, ?name, call = %id, %error, "a hook did not agree");
+    if let Some(trouble) = answer.as_ref().err().and_then(HookError::trouble) {
+        tracing::warn!(tenant = tenant.reference, ?name, call = %id, trouble, "a hook gave no answer that can be used");
     }
     answer.map(Some)
 }
@@ -109,7 +109,7 @@ impl Verdict {
     }
 
     fn message(self, otherwise: &'static str) -> Cow<'static, str> {
-        if self.message.is_empty() { otherwise.into() } else { self.message.into() }
+        if self.message.is_empty() { otherwise.into() } else { self.message.chars().take(LONGEST_MESSAGE).collect::<String>().into() }
     }
 }
 

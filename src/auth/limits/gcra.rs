@@ -120,14 +120,14 @@ pub(super) async fn take(app: &App, key: &Key, rate: Rate, span: Span) -> Result
     {
         return Ok(Taken::NotBefore(seconds(early)));
     }
-    let place = key.clone();
+    let counted = key.clone();
     let (arrival, is_counted) = app
         .db
         .write(move |tx| async move {
-            if let Some(arrival) = sql::take(&tx, place.place(), now, pace.each, pace.ahead).await? {
+            if let Some(arrival) = sql::take(&tx, counted.place(), now, pace.each, pace.ahead).await? {
                 return Ok((arrival, true));
             }
-            Ok((sql::arrival(&tx, place.place()).await?.unwrap_or_default(), false))
+            Ok((sql::arrival(&tx, counted.place()).await?.unwrap_or_default(), false))
         })
         .await?;
     count.fetch_max(arrival, Ordering::Relaxed);
@@ -212,7 +212,7 @@ mod tests {
                 match take_here(&count, pace, now) {
                     Taken::Yes => taken.push(now),
                     // What is said of when there is room is true.
-                    Taken::NotBefore(wait) => prop_assert_ne!(take_here(&AtomicI64::new(count.load(Ordering::Relaxed)), pace, now + i64::from(wait) * SECOND), Taken::NotBefore(wait)),
+                    Taken::NotBefore(wait) => prop_assert_ne!(take_here(&AtomicI64::new(count.load(Ordering::Relaxed)), pace, now + wait * SECOND), Taken::NotBefore(wait)),
                 }
             }
             for (index, first) in taken.iter().enumerate() {

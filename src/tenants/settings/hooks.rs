@@ -77,18 +77,14 @@ pub fn webhook_keys(text: &str) -> Option<Vec<Vec<u8>>> {
 
 impl Hook {
     fn check(&self, name: &'static str) -> Result<()> {
+        let is_odd = self.secrets.plain().is_some_and(|text| webhook_keys(text).is_none());
+        if is_odd || self.enabled && !self.secrets.is_set() {
+            return Err(Error::invalid(name, "a hook's calls must be signed: set secrets to v1,whsec_ and 24 to 64 random bytes in base64"));
+        }
         if !self.enabled && self.url.is_empty() {
             return Ok(());
         }
-        super::check_url(name, &self.url)?;
-        let is_signed = match self.secrets.plain() {
-            Some(text) => webhook_keys(text).is_some(),
-            None => self.secrets.is_set() || !self.enabled,
-        };
-        if !is_signed {
-            return Err(Error::invalid(name, "a hook's calls must be signed: set secrets to v1,whsec_ and 24 to 64 random bytes in base64"));
-        }
-        Ok(())
+        super::check_url(name, &self.url)
     }
 }
 

@@ -244,6 +244,8 @@ async fn a_refresh_whose_hook_does_not_answer_is_trouble_that_passes() {
     assert_refused(&reply, 503, "unexpected_failure");
     assert_eq!(reply.header("retry-after"), "1");
     assert_refused(&try_password(&app, PASSWORD).await, 422, "hook_timeout");
+    let own = super::holder(&app, &session).get("/auth/v1/user/sessions").await.json();
+    assert_eq!(own.as_array().unwrap().len(), 1, "a session whose tokens nobody has is none: {own}");
     // Whatever else is wrong with its answers: a client would give its session up at any other status.
     let odd = StandIn::new(|request| match request.uri().path() {
         "/page" => Response::builder().header("content-type", "text/html").body(Body::from("sorry")).unwrap(),
@@ -329,7 +331,7 @@ async fn a_hook_needs_an_address_and_a_secret() {
         json!({ "enabled": true, "url": "https://me:pw@a.example", "secrets": SECRET }),
         json!({ "enabled": true, "url": "nonsense", "secrets": SECRET }),
         json!({ "enabled": true, "url": "https://a.example", "secrets": "hunter2" }),
-        json!({ "url": "https://a.example", "secrets": "v1,whsec_c2hvcnQ=" }),
+        json!({ "secrets": "v1,whsec_c2hvcnQ=" }),
     ] {
         let reply = app.operator().patch("/admin/v1/tenants/default", json!({ "settings": { "hooks": { "send_email": hook } } })).await;
         assert_eq!(reply.status, 422, "{hook} {}", reply.text());

@@ -79,6 +79,31 @@ async fn a_database_that_can_not_be_used_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_settings_are_set_by_name_and_shown_without_secrets() {
+    let place = Place::new().await;
+    place.say(&["tenant", "create", "acme"]).await;
+    let set = |settings: &[&str]| place.command(&[&["tenant", "set", "acme"], settings].concat());
+    let secret = "v1,whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg==";
+    let hook =
+        ["hooks.send_email.enabled=true", "hooks.send_email.url=https://hooks.example.com/mail", &format!("hooks.send_email.secrets={secret}")];
+    let output = run(set(&[hook.as_slice(), &["captcha.enabled=true", "captcha.secret=hunter2", "limits.token.most=7"]].concat())).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = place.say(&["tenant", "set", "acme"]).await;
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), said);
+    assert!(said.contains("\"most\": 7") && said.matches("[set]").count() == 2 && !said.contains("hunter2") && !said.contains(secret), "{said}");
+    refused(set(&["limits.token.most=0"]), &["limits.token", "1 to 1000000"]).await;
+    refused(set(&["limits.token.burst=1000000"]), &["limits.token", "more than a day"]).await;
+    refused(set(&["hooks.send_sms.enabled=true"]), &["hooks.send_sms", "v1,whsec_"]).await;
+    refused(set(&["captcha.provider=recaptcha"]), &["hcaptcha", "turnstile"]).await;
+    if place.database.is_none() {
+        for file in super::files(&place.path("basalt-data")) {
+            let bytes = fs::read(&file).unwrap();
+            assert!(!bytes.windows(20).any(|part| part == &secret.as_bytes()[9..29]), "{} holds a secret in plain", file.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_are_shown_without_secrets() {
     let place = Place::new().await;
     let mut command = place.command(&["serve", "--print-config", "--database-url", "postgres://me:hunter2@db/x"]);

@@ -19,8 +19,15 @@ async fn settings_have_a_route_of_their_own() {
     }
     assert_eq!(app.service().get(at).await.status, 401);
     assert_eq!(operator.get("/admin/v1/tenants/nobody/settings").await.status, 404);
+    let hook = json!({ "enabled": true, "url": "https://hooks.example.com", "secrets": "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" });
+    let changed = operator.patch(at, json!({ "hooks": { "send_sms": hook }, "limits": { "enabled": false } })).await.json();
+    assert_eq!((&changed["hooks"]["send_sms"]["secrets"], &changed["limits"]["enabled"]), (&json!("[set]"), &json!(false)));
+    // What was shown can be given back, and changes nothing.
+    assert_eq!(operator.patch(at, changed.clone()).await.json(), changed);
     let log = operator.get("/admin/v1/tenants/default/audit?action=tenant_modified").await.json();
-    assert_eq!(log["entries"][1]["traits"], json!({ "changed": ["settings.sign_up.enabled"] }));
+    assert_eq!(log["entries"][1]["traits"], json!({ "changed": ["settings.hooks.send_sms", "settings.limits.enabled"] }));
+    assert!(!log.to_string().contains("whsec_"));
+    assert_eq!(log["entries"][3]["traits"], json!({ "changed": ["settings.sign_up.enabled"] }));
 }
 
 #[tokio::test]
