@@ -76,6 +76,7 @@ pub(super) async fn generate_link(
     JsonBody(asked): JsonBody<LinkRequest>,
 ) -> Result<Json<GeneratedLink>, AuthError> {
     let now = app.clock.now();
+    let redirect = redirect.or_in_body(asked.redirect_to)?;
     let email: Email = asked.email.unwrap_or_default().parse()?;
     let data = asked.data.unwrap_or_default();
     check_user_metadata(&data)?;
@@ -135,7 +136,7 @@ pub(super) async fn generate_link(
     let making = Making { newcomer: makes_user.then_some((newcomer, identity)), id, email: email.into(), new_email, data, token };
     let tenant_id = tenant.id;
     let user = app.db.write(move |tx| async move { making.store(&tx, tenant_id, now).await }).await?.ok_or_else(AuthError::email_exists)?;
-    let redirect_to = redirect.or_in_body(asked.redirect_to).decide(&app, &tenant).to.to_string();
+    let redirect_to = redirect.decide(&app, &tenant).to.to_string();
     let site = redirect::site(&app, &tenant);
     let action_link = mail_token.map(|token| link::to_verify(&tenant, &site, &token, &redirect_to, false)).unwrap_or_default();
     let verification_type = verification_type.to_owned();

@@ -12,9 +12,9 @@ use super::{
     authorize::{manual_linking_disabled, refuse_low},
     caller::CurrentUser,
     error::{AuthCode, AuthError, AuthFailures},
-    flow_state,
     linking::note_providers,
     model::{EMAIL_PROVIDER, IdentityRow, UserRow},
+    one_time_token::revoke_all,
     sql::{self, identities},
 };
 use crate::{
@@ -75,7 +75,8 @@ async fn unlink(tx: &Tx, tenant: TenantId, now: Timestamp, user: Uuid, identity:
     }
     identities::delete(tx, tenant, gone.id).await?;
     audit::note(tx, tenant, now, &event.with("provider", gone.provider.clone())).await?;
-    flow_state::delete_all_of(tx, tenant, user.id).await?;
+    // What was mailed to an address that may not be the user's any more.
+    revoke_all(tx, tenant, &mut user).await?;
     note_providers(tx, tenant, &mut user).await?;
     user.updated_at = now;
     sql::update_user(tx, tenant, &user).await?;

@@ -83,8 +83,7 @@ pub(in crate::auth) async fn verify_factor(
     let now = app.clock.now();
     let challenge = open_challenge(&app, &current, &client, now, &factor, asked.challenge_id).await?;
     if factor.is_locked(now) {
-        let message = "Too many failed verification attempts, try again later";
-        return Err(AuthError::new(StatusCode::TOO_MANY_REQUESTS, AuthCode::OverRequestRateLimit, message));
+        return Err(locked());
     }
     let proved = match factor.kind() {
         FactorType::Totp => totp::step_of(&app, current.tenant.id, now, &factor, &asked.code)?.map(Proved::Step),
@@ -93,16 +92,18 @@ pub(in crate::auth) async fn verify_factor(
     };
     let attempted = about(Event::new(Action::VerificationAttempted), &factor).with("success", proved.is_some());
     let tenant = current.tenant.id;
+    let user = current.user.clone();
     let Some(proved) = proved else {
-        app.db
+        let is_counted = app
+            .db
             .write(move |tx| async move {
-                sql::note_failure(&tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
-                audit::note(&tx, tenant, now, &attempted).await
+                let is_counted = count_wrong_code(&tx, tenant, now, &user, &factor).await?;
+                audit::note(&tx, tenant, now, &attempted).await?;
+                Ok(is_counted)
             })
             .await?;
-        return Err(wrong_code());
+        return Err(if is_counted { wrong_code() } else { locked() });
     };
-    let user = current.user.clone();
     let outcome = app
         .db
         .write(move |tx| async move {
@@ -116,6 +117,7 @@ pub(in crate::auth) async fn verify_factor(
     match outcome {
         Outcome::Raised(raised) => raised.answer(&app, &current, now).await,
         Outcome::TakenBefore => Err(wrong_code()),
+        Outcome::Locked => Err(locked()),
         Outcome::AnsweredBefore => Err(elsewhere()),
         Outcome::FactorGone => Err(not_found()),
         Outcome::SessionGone => Err(CallerError::SessionGone.into()),
@@ -125,6 +127,20 @@ pub(in crate::auth) async fn verify_factor(
 
 fn wrong_code() -> AuthError {
     AuthError::unprocessable(AuthCode::MfaVerificationFailed, "Invalid TOTP code entered")
+}
+
+fn locked() -> AuthError {
+    let message = "Too many failed verification attempts, try again later";
+    AuthError::new(StatusCode::TOO_MANY_REQUESTS, AuthCode::OverRequestRateLimit, message)
+}
+
+/// Counts a wrong code. False when those who guessed at the same moment have used up all guesses: then nothing is told of this one.
+async fn count_wrong_code(tx: &Tx, tenant: TenantId, now: Timestamp, user: &SignedIn, factor: &FactorRow) -> DbResult<bool> {
+    sql::lock_user(tx, tenant, user.user_id).await?;
+    let factor = sql::find_factor(tx, tenant, user.user_id, factor.id).await?;
+    let Some(factor) = factor.filter(|factor| !factor.is_locked(now)) else { return Ok(false) };
+    sql::note_failure(tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
+    Ok(true)
 }
 
 /// What was proved outside of the transaction; whether it is still worth anything shows inside.
@@ -154,6 +170,7 @@ fn answered(current: &CurrentUser, factor: &FactorRow, challenge: &ChallengeRow,
 enum Outcome {
     Raised(Box<Raised>),
     TakenBefore,
+    Locked,
     AnsweredBefore,
     FactorGone,
     SessionGone,
@@ -165,7 +182,15 @@ async fn prove(tx: &Tx, tenant: TenantId, now: Timestamp, user: &SignedIn, facto
     if sql::lock_user(tx, tenant, user.user_id).await?.is_none() {
         return Ok(Outcome::SessionGone);
     }
-    let Some(factor) = sql::find_factor(tx, tenant, user.user_id, factor.id).await? else { return Ok(Outcome::FactorGone) };
+    let read = factor;
+    let Some(factor) = sql::find_factor(tx, tenant, user.user_id, read.id).await? else { return Ok(Outcome::FactorGone) };
+    if factor.is_locked(now) {
+        return Ok(Outcome::Locked);
+    }
+    // The answer was judged by a credential, or by its absence, that another answer has changed since.
+    if factor.credential != read.credential {
+        return Ok(Outcome::AnsweredBefore);
+    }
     // Enrolled by a thief before the user had a factor, it would raise the thief's session past the one that the user has now.
     if !factor.is_verified() && is_short_of_a_factor(tx, tenant, user).await? {
         return Ok(Outcome::LowSession);

@@ -20,6 +20,7 @@ mod sessions;
 mod sign_in;
 mod sign_out;
 mod sign_up;
+mod take_over;
 mod tokens;
 mod user;
 
