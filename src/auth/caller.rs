@@ -115,9 +115,13 @@ struct VerifiedToken {
 #[derive(Debug, Deserialize)]
 struct AccessClaims {
     role: String,
+    #[serde(default, deserialize_with = "tenants::if_there")]
     iss: Option<String>,
+    #[serde(default, deserialize_with = "tenants::if_there")]
     aud: Option<String>,
+    #[serde(default, deserialize_with = "tenants::if_there")]
     sub: Option<String>,
+    #[serde(default, deserialize_with = "tenants::if_there")]
     session_id: Option<Uuid>,
 }
 

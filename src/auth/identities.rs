@@ -13,7 +13,7 @@ use super::{
     caller::CurrentUser,
     error::{AuthCode, AuthError, AuthFailures},
     linking::note_providers,
-    model::{EMAIL_PROVIDER, IdentityRow, UserRow},
+    model::{EMAIL_PROVIDER, IdentityRow, PHONE_PROVIDER, UserRow},
     one_time_token::revoke_all,
     sql::{self, identities},
 };
@@ -64,7 +64,11 @@ async fn unlink(tx: &Tx, tenant: TenantId, now: Timestamp, user: Uuid, identity:
     let Some(gone) = gone.first() else {
         return Ok(Err(AuthError::unprocessable(AuthCode::IdentityNotFound, "Identity doesn't exist")));
     };
-    if gone.email == user.email
+    if gone.provider == PHONE_PROVIDER {
+        // Else a code to the number would still be a way in.
+        user.phone = None;
+        user.phone_confirmed_at = None;
+    } else if gone.email == user.email
         && let Some(refusal) = move_address(tx, tenant, &mut user, &left).await?
     {
         return Ok(Err(refusal));

@@ -260,8 +260,8 @@ enum Outcome {
 /// owner gets, a confirmation or word of the attempt, is found out later.
 async fn sign_up_unconfirmed(app: &App, tenant: &Tenant, candidate: Candidate, redirect_to: String, languages: String) -> Result<User, AuthError> {
     let hash = app.passwords.hash(&candidate.password).await?;
-    let first = candidate.contact.find(&app.db.read().await?, tenant.id).await?;
-    // Compared with nothing, too, so that the time tells nothing.
+    let first = candidate.contact.find(&app.db.read().await?, tenant.id).await?.filter(|first| !candidate.contact.is_confirmed(first));
+    // Where there is nothing to compare with it takes as long, so that the time tells nothing.
     let is_repeated = app.passwords.verify(&candidate.password, first.as_ref().and_then(|first| first.encrypted_password.as_deref())).await?.ok;
     let (contact, metadata, tells) = (candidate.contact.clone(), candidate.metadata.clone(), tenant.settings.sign_up.tell_existing);
     let ask = contact.clone().ask(candidate.challenge.clone(), redirect_to, languages);

@@ -34,7 +34,7 @@ pub use self::{
         IdentitySettings, MailKind, MailTemplate, MfaSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting, SessionSettings,
         SmsProvider, TenantSettings, read_redirect,
     },
-    signing::{KeyPrint, TokenError, TokenKind, VerifiedClaims},
+    signing::{KeyPrint, TokenError, TokenKind, VerifiedClaims, if_there},
     sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},
 };
 pub use crate::db::TenantId;

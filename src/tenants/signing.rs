@@ -13,7 +13,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents},
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::sql::{self, StoredSigningKey};
@@ -114,9 +114,17 @@ struct Header {
 
 #[derive(Deserialize)]
 struct Times {
+    #[serde(default, deserialize_with = "if_there")]
     exp: Option<i64>,
+    #[serde(default, deserialize_with = "if_there")]
     nbf: Option<i64>,
+    #[serde(default, deserialize_with = "if_there")]
     iat: Option<i64>,
+}
+
+/// Reads a claim that may be missing. One that is there has its type: `null`, or anything else, is not as if it were not there.
+pub fn if_there<'de, D: Deserializer<'de>, C: Deserialize<'de>>(deserializer: D) -> Result<Option<C>, D::Error> {
+    C::deserialize(deserializer).map(Some)
 }
 
 impl SigningKeys {

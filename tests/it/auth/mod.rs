@@ -2,17 +2,23 @@
 
 mod admin;
 mod audit;
+mod authenticators;
 mod custom_providers;
 mod errors;
 mod factors;
+mod fields;
 mod flows;
+mod forged;
 mod general;
 mod id_token;
+mod ids;
 mod import;
 mod invite;
 mod linking;
 mod mails;
 mod off;
+mod opaque;
+mod outstanding;
 mod passkeys;
 mod providers;
 mod refresh;
@@ -22,7 +28,9 @@ mod sign_out;
 mod sign_up;
 mod take_over;
 mod tokens;
+mod twice;
 mod user;
+mod ways_in;
 
 use basalt::tenants::{self, TenantChange};
 use serde_json::{Value, json};

@@ -213,3 +213,22 @@ async fn another_address_is_not_confirmed_because_the_last_one_was() {
     assert_refused(&app.anonymous().post(SIGN_IN, json!({ "email": EMAIL, "password": PASSWORD })).await, 400, "email_not_confirmed");
     assert!(app.service().put(&at, json!({ "email_confirm": true })).await.json()["email_confirmed_at"].is_string());
 }
+
+/// V29: an identity that was given up is no way in any more.
+#[tokio::test]
+async fn a_number_goes_with_its_identity() {
+    let app = TestApp::new().await;
+    let settings = json!({ "sign_up": { "phone": true }, "sms": { "test_codes": { NUMBER: "123456" } }, "identities": { "manual_linking": true } });
+    set(&app, settings).await;
+    let made = json!({ "email": EMAIL, "phone": NUMBER, "password": PASSWORD, "email_confirm": true, "phone_confirm": true });
+    let user = app.service().post("/auth/v1/admin/users", made).await.json();
+    let identity = user["identities"].as_array().unwrap().iter().find(|identity| identity["provider"] == "phone").unwrap();
+    let client = holder(&app, &super::sign_in(&app, EMAIL).await);
+    let path = format!("/auth/v1/user/identities/{}", identity["identity_id"].as_str().unwrap());
+    assert_eq!(client.delete(&path).await.status, 200);
+    let shown = client.get("/auth/v1/user").await.json();
+    assert_eq!((&shown["phone"], &shown["email"], &shown["phone_confirmed_at"]), (&json!(""), &json!(EMAIL), &Value::Null));
+    assert_refused(&app.anonymous().post(SIGN_IN, json!({ "phone": NUMBER, "password": PASSWORD })).await, 400, "invalid_credentials");
+    let asked = json!({ "phone": NUMBER, "create_user": false });
+    assert_refused(&app.anonymous().post(OTP, asked).await, 422, "otp_disabled");
+}
