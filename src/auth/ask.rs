@@ -12,7 +12,7 @@ use super::{
     flow_state::Challenge,
     limits::{self, Peer},
     message::{self, AuthMail, MailToken},
-    model::{IdentityRow, UserRow},
+    model::{EMAIL_PROVIDER, IdentityRow, UserRow},
     one_time_token::{self, NewToken, Purpose, Wanted, address_digest},
     phone::Phone,
     sms,
@@ -190,9 +190,9 @@ impl Job for Ask {
 
     async fn run(self, app: &App, tenant: TenantId, _: Uuid) -> Result<(), JobError> {
         let tenant = message::active(app, tenant).await?;
-        let Some(user) = self.find(app, &tenant).await? else { return Ok(()) };
+        let Some((user, identities)) = self.find(app, &tenant).await? else { return Ok(()) };
         let now = app.clock.now();
-        match self.due(app, &tenant, now, &user)? {
+        match self.due(app, &tenant, now, &user, &identities)? {
             Some(due) => {
                 let id = tenant.id;
                 app.db.write(move |tx| async move { due.store(&tx, id, now).await }).await?;
@@ -205,25 +205,31 @@ impl Job for Ask {
 }
 
 impl Ask {
-    async fn find(&self, app: &App, tenant: &Tenant) -> DbResult<Option<UserRow>> {
+    /// Who has the address, with what that user signs in with.
+    async fn find(&self, app: &App, tenant: &Tenant) -> DbResult<Option<(UserRow, Vec<IdentityRow>)>> {
         let conn = app.db.read().await?;
-        match (self.address.parse::<Email>(), self.address.parse::<Phone>()) {
-            (Ok(email), _) => sql::find_user_by_email(&conn, tenant.id, &email).await,
-            (_, Ok(phone)) => sql::find_user_by_phone(&conn, tenant.id, &phone).await,
-            _ => Ok(None),
-        }
+        let found = match (self.address.parse::<Email>(), self.address.parse::<Phone>()) {
+            (Ok(email), _) => sql::find_user_by_email(&conn, tenant.id, &email).await?,
+            (_, Ok(phone)) => sql::find_user_by_phone(&conn, tenant.id, &phone).await?,
+            _ => None,
+        };
+        let Some(user) = found else { return Ok(None) };
+        let identities = sql::identities_of(&conn, tenant.id, user.id).await?;
+        Ok(Some((user, identities)))
     }
 
     /// What the user gets, if anything.
-    fn due(&self, app: &App, tenant: &Tenant, now: Timestamp, user: &UserRow) -> DbResult<Option<Due>> {
+    fn due(&self, app: &App, tenant: &Tenant, now: Timestamp, user: &UserRow, identities: &[IdentityRow]) -> DbResult<Option<Due>> {
         if !self.address.contains('@') {
             return self.due_by_phone(app, tenant, now, user);
         }
         let is_confirmed = user.email_confirmed_at.is_some();
         // It was read when it came.
         let challenge = self.challenge.read().unwrap_or_default();
-        // Who gets in by a link that was asked for by the address alone has shown nothing of the password that somebody chose for it.
-        let has_only_address = user.encrypted_password.is_none() && !tenant.settings.sign_up.email_autoconfirm;
+        // Who gets in by a link that was asked for by the address alone has shown nothing of the password that somebody chose for it, or of
+        // the account elsewhere by which somebody has come.
+        let is_by_address = identities.iter().all(|identity| identity.provider == EMAIL_PROVIDER);
+        let has_only_address = user.encrypted_password.is_none() && is_by_address && !tenant.settings.sign_up.email_autoconfirm;
         let (kind, purpose) = match self.asked {
             Asked::SignUp if is_confirmed => {
                 let mail = self.mail(MailKind::AccountExists, user);
@@ -259,7 +265,8 @@ impl Ask {
         let (purpose, number, new_address) = match self.asked {
             // Nobody can be told by a message that there is an account: it would cost the tenant, and tell nothing that signs in.
             Asked::SignUp | Asked::ConfirmationAgain if is_confirmed => return Ok(None),
-            Asked::SignUp | Asked::ConfirmationAgain | Asked::SignIn => (Purpose::Sms, &self.address, None),
+            Asked::SignUp | Asked::ConfirmationAgain => (Purpose::Sms, &self.address, None),
+            Asked::SignIn => (Purpose::SmsSignIn, &self.address, None),
             Asked::PhoneChangeAgain => {
                 let Some(new) = &user.new_phone else { return Ok(None) };
                 (Purpose::PhoneChange, new, Some(new.as_str()))
@@ -338,7 +345,7 @@ impl Due {
 pub(super) fn note_sent(user: &mut UserRow, now: Timestamp, token: &NewToken) {
     let Some(purpose) = token.row.purpose() else { return };
     let noted = match purpose {
-        Purpose::Confirmation | Purpose::Sms => &mut user.confirmation_sent_at,
+        Purpose::Confirmation | Purpose::Sms | Purpose::SmsSignIn => &mut user.confirmation_sent_at,
         Purpose::Invite => {
             user.invited_at = Some(now);
             &mut user.confirmation_sent_at

@@ -20,7 +20,7 @@ use crate::{
     crypto::sha256,
     db::Timestamp,
     http::{ActorKind, KeyIsOptional, Surface, note_actor, note_client, note_tenant},
-    tenants::{self, Action, KeyGrant, Refusal, Resolved, Scopes, Tenant, TenantId, TokenError, TokenKind},
+    tenants::{self, Action, KeyGrant, KeyPrint, Refusal, Resolved, Scopes, Tenant, TenantId, TokenError, TokenKind},
 };
 
 /// Who is behind a request, in which tenant. Having one means that key and token were checked, and are good at this moment.
@@ -105,7 +105,7 @@ impl Default for VerifiedTokens {
 }
 
 struct VerifiedToken {
-    key: String,
+    key: KeyPrint,
     /// When it ends, in seconds since 1970; a long-lived key may have no end.
     expires_at: Option<i64>,
     claims: AccessClaims,
@@ -115,9 +115,13 @@ struct VerifiedToken {
 #[derive(Debug, Deserialize)]
 struct AccessClaims {
     role: String,
+    #[serde(default, deserialize_with = "tenants::if_there")]
     iss: Option<String>,
+    #[serde(default, deserialize_with = "tenants::if_there")]
     aud: Option<String>,
+    #[serde(default, deserialize_with = "tenants::if_there")]
     sub: Option<String>,
+    #[serde(default, deserialize_with = "tenants::if_there")]
     session_id: Option<Uuid>,
 }
 
@@ -208,7 +212,7 @@ async fn principal_of_token(app: &App, tenant: &Tenant, token: &str) -> Result<P
 fn verified(app: &App, tenant: &Tenant, token: &str, now: Timestamp) -> Result<Arc<VerifiedToken>, TokenError> {
     let entry = (tenant.id, sha256(token.as_bytes()));
     if let Some(known) = app.verified_tokens.0.get(&entry)
-        && tenant.keys.is_in_force(&known.key, now)
+        && tenant.keys.is_in_force(known.key, now)
     {
         return if known.expires_at.is_none_or(|end| now.seconds() < end) { Ok(known) } else { Err(TokenError::Expired) };
     }

@@ -17,7 +17,9 @@ use crate::{
 pub(super) async fn set_email(tx: &Tx, tenant: TenantId, now: Timestamp, user: &mut UserRow, email: &Email, is_confirmed: bool) -> Result<()> {
     user.email = Some(email.as_str().to_owned());
     user.new_email = None;
-    user.email_confirmed_at = if is_confirmed { Some(now) } else { user.email_confirmed_at };
+    // That the last address was confirmed says nothing of this one.
+    user.email_confirmed_at = is_confirmed.then_some(now);
+    user.email_is_unproved = false;
     let claims = email_claims(user.id, email.as_str(), is_confirmed);
     let new = IdentityRow::of_email(user.id, email.as_str(), is_confirmed, Metadata::new(), now);
     set_identity(tx, tenant, now, user, new, claims).await?;
@@ -31,7 +33,7 @@ pub(super) async fn set_email(tx: &Tx, tenant: TenantId, now: Timestamp, user: &
 pub(super) async fn set_phone(tx: &Tx, tenant: TenantId, now: Timestamp, user: &mut UserRow, phone: &str, is_confirmed: bool) -> Result<()> {
     user.phone = Some(phone.to_owned());
     user.new_phone = None;
-    user.phone_confirmed_at = if is_confirmed { Some(now) } else { user.phone_confirmed_at };
+    user.phone_confirmed_at = is_confirmed.then_some(now);
     let mut claims = phone_claims(user.id, phone, is_confirmed);
     claims.shift_remove("email_verified");
     let new = IdentityRow::of_phone(user.id, phone, is_confirmed, Metadata::new(), now);

@@ -178,6 +178,7 @@ pub(super) fn blank_user(id: Uuid, now: Timestamp) -> UserRow {
         phone: None,
         encrypted_password: None,
         email_confirmed_at: None,
+        email_is_unproved: false,
         phone_confirmed_at: None,
         invited_at: None,
         confirmation_sent_at: None,

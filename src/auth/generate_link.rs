@@ -77,6 +77,7 @@ pub(super) async fn generate_link(
     JsonBody(asked): JsonBody<LinkRequest>,
 ) -> Result<Json<GeneratedLink>, AuthError> {
     let now = app.clock.now();
+    let redirect = redirect.or_in_body(asked.redirect_to)?;
     let email: Email = asked.email.unwrap_or_default().parse()?;
     let data = asked.data.unwrap_or_default();
     check_user_metadata(&data)?;
@@ -143,7 +144,7 @@ pub(super) async fn generate_link(
     let tenant_id = tenant.id;
     let user = app.db.write(move |tx| async move { making.store(&tx, tenant_id, now).await }).await?.ok_or_else(AuthError::email_exists)?;
     app.jobs.wake();
-    let redirect_to = redirect.or_in_body(asked.redirect_to).decide(&app, &tenant).to.to_string();
+    let redirect_to = redirect.decide(&app, &tenant).to.to_string();
     let site = redirect::site(&app, &tenant);
     let action_link = mail_token.map(|token| link::to_verify(&tenant, &site, &token, &redirect_to, false)).unwrap_or_default();
     let verification_type = verification_type.to_owned();

@@ -3,6 +3,7 @@
 //! The token is judged by the keys, the issuer and the audience of the provider that the tenant has set up, whatever the token says (V5).
 
 use axum::{extract::FromRequestParts, http::request::Parts};
+use url::form_urlencoded;
 
 use super::{
     authorize::{manual_linking_disabled, refuse_low},
@@ -28,7 +29,8 @@ impl FromRequestParts<App> for LinkingUser {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        if !parts.uri.query().is_some_and(|query| query.contains("id_token")) {
+        let query = parts.uri.query().unwrap_or_default();
+        if !form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "grant_type" && value == "id_token") {
             return Ok(Self(None));
         }
         Ok(Self(Some(find_user(app, parts).await.map(|current| current.user).map_err(CallerError::for_auth))))

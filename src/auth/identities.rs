@@ -12,9 +12,9 @@ use super::{
     authorize::{manual_linking_disabled, refuse_low},
     caller::CurrentUser,
     error::{AuthCode, AuthError, AuthFailures},
-    flow_state,
     linking::note_providers,
-    model::{EMAIL_PROVIDER, IdentityRow, UserRow},
+    model::{EMAIL_PROVIDER, IdentityRow, PHONE_PROVIDER, UserRow},
+    one_time_token::revoke_all,
     sql::{self, identities},
 };
 use crate::{
@@ -64,7 +64,11 @@ async fn unlink(tx: &Tx, tenant: TenantId, now: Timestamp, user: Uuid, identity:
     let Some(gone) = gone.first() else {
         return Ok(Err(AuthError::unprocessable(AuthCode::IdentityNotFound, "Identity doesn't exist")));
     };
-    if gone.email == user.email
+    if gone.provider == PHONE_PROVIDER {
+        // Else a code to the number would still be a way in.
+        user.phone = None;
+        user.phone_confirmed_at = None;
+    } else if gone.email == user.email
         && let Some(refusal) = move_address(tx, tenant, &mut user, &left).await?
     {
         return Ok(Err(refusal));
@@ -75,7 +79,8 @@ async fn unlink(tx: &Tx, tenant: TenantId, now: Timestamp, user: Uuid, identity:
     }
     identities::delete(tx, tenant, gone.id).await?;
     audit::note(tx, tenant, now, &event.with("provider", gone.provider.clone())).await?;
-    flow_state::delete_all_of(tx, tenant, user.id).await?;
+    // What was mailed to an address that may not be the user's any more.
+    revoke_all(tx, tenant, &mut user).await?;
     note_providers(tx, tenant, &mut user).await?;
     user.updated_at = now;
     sql::update_user(tx, tenant, &user).await?;

@@ -1,8 +1,8 @@
 //! Whose user a profile is: the rules by which what a provider tells becomes a user, joins one, or is refused.
 //!
 //! An identity that is known signs its user in. A mail address joins a user only if the provider says that it is the person's, and the
-//! user has confirmed the same one. An account that nobody has confirmed may have been made by somebody who waits for its owner (V2, V3):
-//! the owner gets it without anything that was put there before. An address that the provider does not vouch for proves nothing (V4).
+//! user has confirmed the same one. An account that nobody has confirmed, or that counts as confirmed without proof, may have been made by
+//! somebody who waits for its owner (V2, V3): the owner gets it without anything that was put there before. An address that the provider does not vouch for proves nothing (V4).
 //!
 //! All of this happens in one transaction, after everything that others are asked.
 
@@ -20,6 +20,7 @@ use super::{
     request::check_user_metadata,
     session::{self, Client, Opened, Proof},
     sql::{self, flow_states, identities},
+    take_over::{shut_out_first_factors, shut_out_others},
 };
 use crate::{
     app::App,
@@ -242,7 +243,7 @@ async fn link_by_email(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules,
     if user.is_banned(now) {
         return Ok(Err(banned()));
     }
-    if user.email_confirmed_at.is_none() {
+    if user.email_confirmed_at.is_none() || user.email_is_unproved {
         take_over(tx, tenant, &mut user, None).await?;
         confirm(&mut user, now);
     }
@@ -288,21 +289,25 @@ fn standing(user: &UserRow, rules: &Rules, profile: &Profile) -> Joined {
     if is_confirmed || needs_no_address || rules.is_autoconfirmed { Joined::User(user.id) } else { Joined::Unconfirmed }
 }
 
-/// Takes away everything by which somebody else could come in again. What an admin noted stays.
+/// Gives an account to the owner of its address, without anything that was put there before.
 async fn take_over(tx: &Tx, tenant: TenantId, user: &mut UserRow, keep: Option<Uuid>) -> DbResult<()> {
-    user.encrypted_password = None;
     user.phone = None;
     user.phone_confirmed_at = None;
-    user.user_metadata = Json(json!({}));
-    identities::delete_others(tx, tenant, user.id, keep.unwrap_or_default()).await?;
-    sql::delete_sessions_of(tx, tenant, user.id).await?;
-    sql::delete_factors_of(tx, tenant, user.id).await?;
-    sql::delete_passkeys_of(tx, tenant, user.id).await?;
+    let is_kept = |identity: &IdentityRow| Some(identity.id) == keep;
+    if user.email_confirmed_at.is_some() {
+        // Who signed up where addresses count without proof may well be the owner, and keeps its own words. And a second factor, if there
+        // is one, so that nobody gets past it by way of a provider.
+        shut_out_first_factors(tx, tenant, user, is_kept).await?;
+    } else {
+        user.user_metadata = Json(json!({}));
+        shut_out_others(tx, tenant, user, is_kept).await?;
+    }
     revoke_all(tx, tenant, user).await
 }
 
 fn confirm(user: &mut UserRow, now: Timestamp) {
     user.email_confirmed_at = Some(now);
+    user.email_is_unproved = false;
 }
 
 fn identity_of(profile: &Profile, user: Uuid, now: Timestamp) -> IdentityRow {

@@ -61,6 +61,7 @@ mod sign_up;
 mod sms;
 mod sql;
 mod sweep;
+mod take_over;
 mod user;
 mod verify;
 mod webauthn;

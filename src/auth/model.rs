@@ -37,6 +37,8 @@ row_type! {
         pub(super) phone: Option<String>,
         pub(super) encrypted_password: Option<String>,
         pub(super) email_confirmed_at: Option<Timestamp>,
+        /// Whether the address counts as confirmed because the tenant asks nobody for proof.
+        pub(super) email_is_unproved: bool,
         pub(super) phone_confirmed_at: Option<Timestamp>,
         pub(super) invited_at: Option<Timestamp>,
         pub(super) confirmation_sent_at: Option<Timestamp>,
@@ -374,6 +376,14 @@ pub(super) fn object(json: Json) -> Metadata {
         Value::Object(map) => map,
         _ => Metadata::new(),
     }
+}
+
+/// What a user may note itself: whether an address or number is its own is for others to say.
+pub(super) fn own_words(mut metadata: Metadata) -> Metadata {
+    for claim in ["email_verified", "phone_verified"] {
+        metadata.shift_remove(claim);
+    }
+    metadata
 }
 
 /// Takes over what `changes` names; `null` takes a key away.

@@ -37,14 +37,16 @@ pub(super) enum Purpose {
     EmailChangeNew,
     /// Show who it is once more.
     Reauthentication,
-    /// Sign in by phone, and confirm the number.
+    /// Confirm the phone number of a new account.
     Sms,
+    /// Sign in by phone.
+    SmsSignIn,
     /// Confirm another phone number.
     PhoneChange,
 }
 
 impl Purpose {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Confirmation,
         Self::Invite,
         Self::MagicLink,
@@ -53,6 +55,7 @@ impl Purpose {
         Self::EmailChangeNew,
         Self::Reauthentication,
         Self::Sms,
+        Self::SmsSignIn,
         Self::PhoneChange,
     ];
 
@@ -67,6 +70,7 @@ impl Purpose {
             Self::EmailChangeNew => "email_change_new",
             Self::Reauthentication => "reauthentication",
             Self::Sms => "sms",
+            Self::SmsSignIn => "sms_sign_in",
             Self::PhoneChange => "phone_change",
         }
     }
@@ -80,7 +84,7 @@ impl Purpose {
             Self::Recovery => "recovery",
             Self::EmailChangeCurrent | Self::EmailChangeNew => "email_change",
             Self::Reauthentication => "reauthentication",
-            Self::Sms => "sms",
+            Self::Sms | Self::SmsSignIn => "sms",
             Self::PhoneChange => "phone_change",
         }
     }
@@ -97,7 +101,7 @@ impl Purpose {
             // As `generate_link` names them.
             "email_change_current" => &[Self::EmailChangeCurrent],
             "email_change_new" => &[Self::EmailChangeNew],
-            "sms" => &[Self::Sms],
+            "sms" => &[Self::Sms, Self::SmsSignIn],
             "phone_change" => &[Self::PhoneChange],
             _ => return None,
         })
@@ -111,13 +115,13 @@ impl Purpose {
             Self::MagicLink => Some(FlowKind::Magiclink),
             Self::Recovery => Some(FlowKind::Recovery),
             Self::EmailChangeCurrent | Self::EmailChangeNew => Some(FlowKind::EmailChange),
-            Self::Reauthentication | Self::Sms | Self::PhoneChange => None,
+            Self::Reauthentication | Self::Sms | Self::SmsSignIn | Self::PhoneChange => None,
         }
     }
 
     /// Whether it goes to a phone.
     pub(super) fn is_by_phone(self) -> bool {
-        matches!(self, Self::Sms | Self::PhoneChange)
+        matches!(self, Self::Sms | Self::SmsSignIn | Self::PhoneChange)
     }
 }
 

@@ -21,6 +21,11 @@ impl Parameters {
         Self::read(&[query, divider, form].concat())
     }
 
+    /// Those of a form.
+    pub(super) fn of_form(form: &[u8]) -> Result<Self, AuthError> {
+        Self::read(form)
+    }
+
     fn read(text: &[u8]) -> Result<Self, AuthError> {
         let mut found: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(text) {

@@ -278,7 +278,10 @@ pub(super) async fn sign_in_by_passkey(
         .db
         .write(move |tx| async move {
             sql::lock_user(&tx, id, row.user_id).await?;
-            if !sql::note_passkey_use(&tx, id, now, passkey.id, &credential).await? {
+            // The count was compared with what was stored then: of two copies that sign at the same moment, one is let in.
+            let stored = sql::find_passkey_by_credential(&tx, id, &passkey.credential_id).await?;
+            let is_as_it_was = stored.is_some_and(|stored| stored.id == passkey.id && stored.credential == passkey.credential);
+            if !is_as_it_was || !sql::note_passkey_use(&tx, id, now, passkey.id, &credential).await? {
                 return Ok(None);
             }
             session::store(&tx, id, now, &row, &client).await

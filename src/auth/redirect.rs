@@ -27,14 +27,22 @@ pub(super) struct AskedRedirect {
 }
 
 impl FromRequestParts<App> for AskedRedirect {
-    type Rejection = std::convert::Infallible;
+    type Rejection = AuthError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, AuthError> {
         let query = parts.uri.query().unwrap_or_default();
-        let in_query = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "redirect_to").map(|(_, value)| value.into_owned());
-        let asked = in_query.or_else(|| text(&parts.headers, "redirect_to")).filter(|asked| !asked.is_empty());
+        let mut in_query = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "redirect_to").map(|(_, value)| value.into_owned());
+        let (first, second) = (in_query.next(), in_query.next());
+        if second.is_some() || parts.headers.get_all("redirect_to").iter().nth(1).is_some() {
+            return Err(said_twice());
+        }
+        let asked = first.or_else(|| text(&parts.headers, "redirect_to")).filter(|asked| !asked.is_empty());
         Ok(Self { asked, referer: text(&parts.headers, header::REFERER.as_str()) })
     }
+}
+
+fn said_twice() -> AuthError {
+    AuthError::validation("redirect_to is there twice")
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -47,10 +55,12 @@ impl AskedRedirect {
         Self { asked: asked.filter(|asked| !asked.is_empty()), referer: None }
     }
 
-    /// The same, unless the body of the request asks for something else.
-    #[must_use]
-    pub(super) fn or_in_body(self, asked: Option<String>) -> Self {
-        Self { asked: self.asked.or(asked).filter(|asked| !asked.is_empty()), referer: self.referer }
+    /// The same, or what the body of the request asks for. Refused when they are two.
+    pub(super) fn or_in_body(self, asked: Option<String>) -> Result<Self, AuthError> {
+        match (self.asked, asked.filter(|asked| !asked.is_empty())) {
+            (Some(before), Some(asked)) if before != asked => Err(said_twice()),
+            (before, asked) => Ok(Self { asked: before.or(asked), referer: self.referer }),
+        }
     }
 
     /// Where the user will be sent.

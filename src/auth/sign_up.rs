@@ -19,7 +19,7 @@ use super::{
     hooks,
     limits::{self, Bucket, Peer},
     link::Languages,
-    model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, Session, User, UserRow},
+    model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, Session, User, UserRow, merge, own_words},
     phone::Phone,
     redirect::AskedRedirect,
     request::{JsonBody, check_password, check_user_metadata},
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     app::App,
     audit::{self, Action, Event},
-    db::{Conn, Json as DbJson, Timestamp},
+    db::{Conn, Json as DbJson, Timestamp, Tx},
     error::Result as DbResult,
     jobs,
     tenants::{Tenant, TenantId},
@@ -97,7 +97,7 @@ pub(super) async fn sign_up_user(
         return Err(AuthError::signup_disabled());
     }
     if asked.is_anonymous() {
-        let session = sign_up_anonymously(&app, &tenant, asked.data.unwrap_or_default(), client).await?;
+        let session = sign_up_anonymously(&app, &tenant, own_words(asked.data.unwrap_or_default()), client).await?;
         return Ok(Json(SignedUp::Session(Box::new(session))));
     }
     let candidate = Candidate::check(&tenant, asked)?;
@@ -216,6 +216,7 @@ async fn sign_up_at_once(app: &App, tenant: &Tenant, candidate: Candidate, clien
     }
     let hash = app.passwords.hash(&candidate.password).await?;
     let (user, identity) = candidate.rows(app, hash, true);
+    let user = UserRow { email_is_unproved: user.email.is_some(), ..user };
     store_signed_in(app, tenant, user, Some(identity), "password", client).await?.ok_or_else(AuthError::user_already_exists)
 }
 
@@ -286,6 +287,9 @@ async fn sign_up_unconfirmed(
     languages: String,
 ) -> Result<User, AuthError> {
     let hash = app.passwords.hash(&candidate.password).await?;
+    let first = candidate.contact.find(&app.db.read().await?, tenant.id).await?.filter(|first| !candidate.contact.is_confirmed(first));
+    // Where there is nothing to compare with it takes as long, so that the time tells nothing.
+    let is_repeated = app.passwords.verify(&candidate.password, first.as_ref().and_then(|first| first.encrypted_password.as_deref())).await?.ok;
     let (contact, tells) = (candidate.contact.clone(), tenant.settings.sign_up.tell_existing);
     let ask = contact.clone().ask(candidate.challenge.clone(), redirect_to, languages);
     let (user, identity) = candidate.rows(app, hash, false);
@@ -317,11 +321,13 @@ async fn sign_up_unconfirmed(
             let known = contact.find(&tx, tenant).await?;
             audit::note(&tx, tenant, now, &known.iter().fold(repeated, |event, known| event.about(known.id))).await?;
             match known {
-                // Whoever comes again before confirming is told the same; the password stays what it was.
                 Some(known) if !contact.is_confirmed(&known) => {
-                    let identities = sql::identities_of(&tx, tenant, known.id).await?;
-                    let known = UserRow { confirmation_sent_at: Some(now), ..known };
-                    Ok(Outcome::Shown(Box::new(User::new(known, identities))))
+                    let seen = seen_again(&tx, tenant, contact.provider(), &known, &user, &identity).await?;
+                    // Two passwords, and nobody knows yet whose the address is: whoever confirms it chooses anew.
+                    if !is_repeated && known.encrypted_password.is_some() {
+                        sql::update_user(&tx, tenant, &UserRow { encrypted_password: None, updated_at: now, ..known }).await?;
+                    }
+                    Ok(Outcome::Shown(Box::new(seen)))
                 }
                 _ if tells => Ok(Outcome::Exists),
                 _ => Ok(Outcome::Shown(Box::new(User { identities: Vec::new(), ..new }))),
@@ -337,4 +343,22 @@ async fn sign_up_unconfirmed(
         }
         Outcome::Exists => Err(AuthError::user_already_exists()),
     }
+}
+
+/// What somebody sees who signs up again before the address is confirmed: the account of before, as somebody new would find it. What is
+/// noted there may be another's.
+async fn seen_again(tx: &Tx, tenant: TenantId, provider: &str, known: &UserRow, asked: &UserRow, identity: &IdentityRow) -> DbResult<User> {
+    let identities = sql::identities_of(tx, tenant, known.id).await?;
+    let own = identities.into_iter().find(|own| own.provider == provider).unwrap_or_else(|| identity.clone());
+    let identity_data = of(known.id, identity.identity_data.clone());
+    let own = IdentityRow { user_id: known.id, provider_id: known.id.to_string(), identity_data, ..own };
+    let user_metadata = of(known.id, asked.user_metadata.clone());
+    let shown = UserRow { id: known.id, created_at: known.created_at, updated_at: known.updated_at, user_metadata, ..asked.clone() };
+    Ok(User::new(shown, vec![own]))
+}
+
+/// Claims with the id of the user whom they are of.
+fn of(user: Uuid, mut claims: DbJson) -> DbJson {
+    merge(&mut claims, [("sub".to_owned(), serde_json::json!(user))].into_iter().collect());
+    claims
 }

@@ -60,7 +60,7 @@ pub(super) async fn live_session(conn: &Conn, tenant: TenantId, user: Uuid, sess
 /// The user with this id, deleted or not.
 pub(super) async fn find_user(conn: &Conn, tenant: TenantId, id: Uuid) -> Result<Option<UserRow>> {
     conn.query(
-        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
+        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, email_is_unproved, phone_confirmed_at, invited_at, confirmation_sent_at, \
          recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
          last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 AND id = $2",
@@ -74,7 +74,7 @@ pub(super) async fn find_user(conn: &Conn, tenant: TenantId, id: Uuid) -> Result
 /// The user with this mail address. A deleted one has none.
 pub(super) async fn find_user_by_email(conn: &Conn, tenant: TenantId, email: &Email) -> Result<Option<UserRow>> {
     conn.query(
-        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
+        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, email_is_unproved, phone_confirmed_at, invited_at, confirmation_sent_at, \
          recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
          last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 AND email = $2",
@@ -88,7 +88,7 @@ pub(super) async fn find_user_by_email(conn: &Conn, tenant: TenantId, email: &Em
 /// The user with this phone number.
 pub(super) async fn find_user_by_phone(conn: &Conn, tenant: TenantId, phone: &Phone) -> Result<Option<UserRow>> {
     conn.query(
-        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
+        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, email_is_unproved, phone_confirmed_at, invited_at, confirmation_sent_at, \
          recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
          last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 AND phone = $2",
@@ -111,14 +111,14 @@ pub(super) struct UserPage<'p> {
 /// A page of the tenant's users.
 pub(super) async fn page_of_users(conn: &Conn, tenant: TenantId, page: &UserPage<'_>) -> Result<Vec<UserRow>> {
     let sql = if page.newest_first {
-        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
+        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, email_is_unproved, phone_confirmed_at, invited_at, confirmation_sent_at, \
          recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
          last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 \
          AND (CAST($2 AS text) IS NULL OR email LIKE $2 ESCAPE '\\' OR lower(user_metadata ->> 'full_name') LIKE $2 ESCAPE '\\') \
          ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4"
     } else {
-        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, invited_at, confirmation_sent_at, \
+        "SELECT id, aud, role, email, phone, encrypted_password, email_confirmed_at, email_is_unproved, phone_confirmed_at, invited_at, confirmation_sent_at, \
          recovery_sent_at, new_email, email_change_sent_at, email_change_agreed, new_phone, phone_change_sent_at, reauthentication_sent_at, \
          last_sign_in_at, app_metadata, user_metadata, is_anonymous, banned_until, \
          created_at, updated_at, deleted_at FROM users WHERE tenant_id = $1 \
@@ -149,8 +149,8 @@ pub(super) async fn insert_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
         .query(
             "INSERT INTO users (tenant_id, id, aud, role, email, phone, encrypted_password, email_confirmed_at, phone_confirmed_at, \
              last_sign_in_at, app_metadata, user_metadata, is_anonymous, is_sso_user, banned_until, created_at, updated_at, \
-             invited_at, confirmation_sent_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT DO NOTHING",
+             invited_at, confirmation_sent_at, email_is_unproved) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) ON CONFLICT DO NOTHING",
         )
         .bind(tenant)
         .bind(user.id)
@@ -171,6 +171,7 @@ pub(super) async fn insert_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
         .bind(user.updated_at)
         .bind(user.invited_at)
         .bind(user.confirmation_sent_at)
+        .bind(user.email_is_unproved)
         .execute()
         .await?;
     Ok(added == 1)
@@ -182,7 +183,8 @@ pub(super) async fn update_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
         "UPDATE users SET role = $3, email = $4, phone = $5, encrypted_password = $6, email_confirmed_at = $7, phone_confirmed_at = $8, \
          new_email = $9, app_metadata = $10, user_metadata = $11, banned_until = $12, updated_at = $13, deleted_at = $14, \
          invited_at = $15, confirmation_sent_at = $16, recovery_sent_at = $17, email_change_sent_at = $18, email_change_agreed = $19, \
-         new_phone = $20, phone_change_sent_at = $21, reauthentication_sent_at = $22, is_anonymous = $23 \
+         new_phone = $20, phone_change_sent_at = $21, reauthentication_sent_at = $22, is_anonymous = $23, \
+         email_is_unproved = $24 \
          WHERE tenant_id = $1 AND id = $2",
     )
     .bind(tenant)
@@ -208,6 +210,7 @@ pub(super) async fn update_user(tx: &Tx, tenant: TenantId, user: &UserRow) -> Re
     .bind(user.phone_change_sent_at)
     .bind(user.reauthentication_sent_at)
     .bind(user.is_anonymous)
+    .bind(user.email_is_unproved)
     .execute()
     .await?;
     Ok(())

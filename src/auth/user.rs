@@ -15,7 +15,7 @@ use super::{
     limits::{self, Bucket, CountedMessage, Peer, Secret},
     link::Languages,
     message::AuthMail,
-    model::{Metadata, User, UserRow, merge},
+    model::{Metadata, User, UserRow, merge, own_words},
     notice::{self, Notice},
     one_time_token::{self, NewToken, Purpose, Wanted, revoke_all},
     phone::Phone,
@@ -166,7 +166,7 @@ impl Changes {
             password: asked.password,
             current_password: asked.current_password,
             nonce: given(asked.nonce),
-            data: asked.data.unwrap_or_default(),
+            data: own_words(asked.data.unwrap_or_default()),
             challenge,
         })
     }
@@ -356,6 +356,7 @@ impl Change {
         match self.email {
             Some(NewAddress::AtOnce(email)) => {
                 set_email(tx, tenant, now, &mut user, &email, true).await?;
+                user.email_is_unproved = true;
                 user.is_anonymous = false;
                 revoke_all(tx, tenant, &mut user).await?;
             }

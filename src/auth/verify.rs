@@ -20,14 +20,17 @@ use super::{
     error::{AuthCode, AuthError, AuthFailures},
     flow_state::{self, AuthCodeText},
     limits::{self, Bucket, Guess, Peer, Secret},
-    model::{Session, SessionRow, UserRow},
+    linking::note_providers,
+    model::{EMAIL_PROVIDER, PHONE_PROVIDER, Session, SessionRow, UserRow},
     notice::{self, Notice},
     one_time_token::{self, Purpose, Redeeming, Shown, TokenRow, is_pkce, revoke_all_but},
+    parameters::Parameters,
     phone::Phone,
     redirect::{self, AskedRedirect},
     request::{BODY_LIMIT, JsonBody},
     session::{self, Client, Opened, Proof},
     sql,
+    take_over::shut_out_others,
 };
 use crate::{
     app::App,
@@ -97,15 +100,9 @@ pub(super) async fn confirm_link(
 ) -> Result<Response, AuthError> {
     limits::count(&app, &tenant, Bucket::Verify, &peer).await?;
     let body = read_bytes(body, BODY_LIMIT).await?;
-    let mut link = LinkQuery::default();
-    for (name, value) in url::form_urlencoded::parse(&body) {
-        match &*name {
-            "token" => link.token = value.into_owned(),
-            "type" => link.kind = value.into_owned(),
-            "redirect_to" => link.redirect_to = value.into_owned(),
-            _ => {}
-        }
-    }
+    let form = Parameters::of_form(&body)?;
+    let given = |name: &str| form.get(name).unwrap_or_default().to_owned();
+    let link = LinkQuery { token: given("token"), kind: given("type"), redirect_to: given("redirect_to") };
     link.check()?;
     Ok(follow(&app, &tenant, client, &link).await)
 }
@@ -437,7 +434,13 @@ impl Using {
                     return Ok(Applied::Nothing);
                 }
                 if user.email_confirmed_at.is_none() {
-                    forget_who_was_first(tx, tenant, &mut user, purpose).await?;
+                    // Only the mail that the sign-up itself sent leaves what the sign-up said. By a number that is proved the user is known.
+                    if purpose != Purpose::Confirmation && user.phone_confirmed_at.is_none() {
+                        shut_out_others(tx, tenant, &mut user, |identity| identity.provider == EMAIL_PROVIDER).await?;
+                        let own: Email = token.address.parse().map_err(|_| Error::internal("a stored address is none"))?;
+                        set_email(tx, tenant, now, &mut user, &own, true).await?;
+                        note_providers(tx, tenant, &mut user).await?;
+                    }
                     confirm_email(tx, tenant, now, &mut user).await?;
                 }
             }
@@ -456,11 +459,15 @@ impl Using {
                 user.is_anonymous = false;
                 self.tell(tx).await?;
             }
-            Purpose::Sms => {
+            Purpose::Sms | Purpose::SmsSignIn => {
                 if !is_theirs(&user.phone) {
                     return Ok(Applied::Nothing);
                 }
                 if user.phone_confirmed_at.is_none() {
+                    // As by mail.
+                    if purpose == Purpose::SmsSignIn && user.email_confirmed_at.is_none() {
+                        shut_out_others(tx, tenant, &mut user, |identity| identity.provider == PHONE_PROVIDER).await?;
+                    }
                     confirm_phone(tx, tenant, now, &mut user).await?;
                 }
             }
@@ -501,14 +508,4 @@ async fn clear_tokens(tx: &Tx, tenant: crate::tenants::TenantId, user: &mut User
         Purpose::EmailChangeCurrent | Purpose::EmailChangeNew | Purpose::PhoneChange => revoke_all_but(tx, tenant, user, token).await,
         _ => sql::one_time_tokens::delete_of(tx, tenant, token.user_id).await,
     }
-}
-
-/// Whoever chose a password for an address that was not its own gains nothing when the owner comes in by a link: only the mail that the
-/// sign-up itself sent leaves the password as it is.
-async fn forget_who_was_first(tx: &Tx, tenant: crate::tenants::TenantId, user: &mut UserRow, purpose: Purpose) -> DbResult<()> {
-    if purpose == Purpose::Confirmation || user.phone_confirmed_at.is_some() {
-        return Ok(());
-    }
-    user.encrypted_password = None;
-    sql::delete_sessions_of(tx, tenant, user.id).await
 }

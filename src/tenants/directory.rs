@@ -56,6 +56,18 @@ impl Lookup<'_> {
     fn is_worth_keeping(&self) -> bool {
         self.began.elapsed() < FRESH && self.directory.forgotten.load(Ordering::SeqCst) == self.forgotten
     }
+
+    /// Keeps what was found, unless everything was forgotten since the look began.
+    fn keep<K: std::hash::Hash + Eq + Clone + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(&self, cache: &Cache<K, V>, key: K, found: V) {
+        if !self.is_worth_keeping() {
+            return;
+        }
+        cache.insert(key.clone(), found);
+        // It may have been forgotten just before it was there.
+        if !self.is_worth_keeping() {
+            cache.invalidate(&key);
+        }
+    }
 }
 
 /// By what a tenant can be found.
@@ -85,9 +97,7 @@ impl Directory {
             Some(row) => self.open(&conn, row).await?,
             None => None,
         };
-        if lookup.is_worth_keeping() {
-            self.by_id.insert(id, known.clone());
-        }
+        lookup.keep(&self.by_id, id, known.clone());
         Ok(known)
     }
 
@@ -103,9 +113,7 @@ impl Directory {
             Name::Domain(domain) => sql::find_tenant_by_domain(&conn, domain).await?,
         };
         let id = row.map(|row| row.id);
-        if lookup.is_worth_keeping() {
-            self.ids.insert(name, id);
-        }
+        lookup.keep(&self.ids, name, id);
         Ok(id)
     }
 
@@ -141,9 +149,7 @@ impl Directory {
         } else {
             let lookup = self.look_up();
             let key = self.load_key(&hash).await?;
-            if lookup.is_worth_keeping() {
-                self.keys.insert(hash, key.clone());
-            }
+            lookup.keep(&self.keys, hash, key.clone());
             key
         };
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))

@@ -34,7 +34,7 @@ pub use self::{
         CaptchaProvider, CaptchaSettings, Hook, HookSettings, IdentitySettings, LimitSettings, MailKind, MailTemplate, MfaSettings, PROVIDERS,
         ProviderSettings, Rate, RedirectSettings, SecretSetting, SessionSettings, SmsProvider, TenantSettings, read_redirect, webhook_keys,
     },
-    signing::{TokenError, TokenKind, VerifiedClaims},
+    signing::{KeyPrint, TokenError, TokenKind, VerifiedClaims, if_there},
     sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},
 };
 pub use crate::db::TenantId;

@@ -13,12 +13,12 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents},
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::sql::{self, StoredSigningKey};
 use crate::{
-    crypto::{MasterKey, base64url, from_base64url, hex, random},
+    crypto::{MasterKey, base64url, from_base64url, hex, random, sha256},
     db::Timestamp,
     error::{Error, Result},
 };
@@ -96,8 +96,13 @@ enum SignerKey {
 struct Verifier {
     algorithm: Algorithm,
     key: DecodingKey,
+    print: KeyPrint,
     retires_at: Option<Timestamp>,
 }
+
+/// By what a key is known again. Not its `kid`: a key that is taken away can be followed by another of that name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyPrint([u8; 32]);
 
 #[derive(Deserialize)]
 struct Header {
@@ -109,9 +114,17 @@ struct Header {
 
 #[derive(Deserialize)]
 struct Times {
+    #[serde(default, deserialize_with = "if_there")]
     exp: Option<i64>,
+    #[serde(default, deserialize_with = "if_there")]
     nbf: Option<i64>,
+    #[serde(default, deserialize_with = "if_there")]
     iat: Option<i64>,
+}
+
+/// Reads a claim that may be missing. One that is there has its type: `null`, or anything else, is not as if it were not there.
+pub fn if_there<'de, D: Deserializer<'de>, C: Deserialize<'de>>(deserializer: D) -> Result<Option<C>, D::Error> {
+    C::deserialize(deserializer).map(Some)
 }
 
 impl SigningKeys {
@@ -165,8 +178,8 @@ impl SigningKeys {
     }
 
     /// Whether a key still verifies: for who remembers that it found a signature good.
-    pub fn is_in_force(&self, key: &str, now: Timestamp) -> bool {
-        self.verifiers.get(key).is_some_and(|verifier| verifier.is_in_force(now))
+    pub fn is_in_force(&self, key: KeyPrint, now: Timestamp) -> bool {
+        self.verifiers.values().any(|verifier| verifier.print == key && verifier.is_in_force(now))
     }
 
     /// Checks a token's form, kind, key, signature and times, and reads its claims.
@@ -190,24 +203,24 @@ impl SigningKeys {
             return Err(TokenError::Malformed);
         }
         let candidates = self.candidates(&header, now)?;
-        let key = candidates.into_iter().find(|(_, verifier)| verifier.signed(token)).ok_or(TokenError::Signature)?.0;
+        let key = candidates.into_iter().find(|verifier| verifier.signed(token)).ok_or(TokenError::Signature)?.print;
         let times: Times = serde_json::from_slice(&claims).map_err(|_| TokenError::Claims)?;
         check_times(&times, now.seconds())?;
-        Ok(VerifiedClaims { key: key.to_owned(), expires_at: times.exp, claims })
+        Ok(VerifiedClaims { key, expires_at: times.exp, claims })
     }
 
     /// The keys that may have signed a token with this header: the one that it names. Without a `kid`, or with one that nobody here has, it can
     /// only be by an HMAC secret of the tenant's: long-lived keys have none, and tokens from elsewhere have a `kid` that came with no secret.
-    fn candidates(&self, header: &Header, now: Timestamp) -> Result<Vec<(&str, &Verifier)>, TokenError> {
+    fn candidates(&self, header: &Header, now: Timestamp) -> Result<Vec<&Verifier>, TokenError> {
         let algorithm: Algorithm = header.alg.parse().map_err(|_| TokenError::UnknownKey)?;
-        let named = header.kid.as_ref().and_then(|kid| self.verifiers.get_key_value(kid));
-        let asked: Vec<(&String, &Verifier)> = match named {
+        let named = header.kid.as_ref().and_then(|kid| self.verifiers.get(kid));
+        let asked: Vec<&Verifier> = match named {
             Some(named) => vec![named],
-            None if algorithm == Algorithm::HS256 => self.verifiers.iter().collect(),
+            None if algorithm == Algorithm::HS256 => self.verifiers.values().collect(),
             None => Vec::new(),
         };
-        let fits = |(_, verifier): &(&String, &Verifier)| verifier.algorithm == algorithm && verifier.is_in_force(now);
-        let found: Vec<_> = asked.into_iter().filter(fits).map(|(id, verifier)| (id.as_str(), verifier)).collect();
+        let fits = |verifier: &&Verifier| verifier.algorithm == algorithm && verifier.is_in_force(now);
+        let found: Vec<_> = asked.into_iter().filter(fits).collect();
         if found.is_empty() { Err(TokenError::UnknownKey) } else { Ok(found) }
     }
 }
@@ -215,7 +228,7 @@ impl SigningKeys {
 /// What a token says whose signature and times are good.
 pub struct VerifiedClaims {
     /// The key that signed it.
-    pub key: String,
+    pub key: KeyPrint,
     /// When it ends, in seconds since 1970; `None` for one that never does.
     pub expires_at: Option<i64>,
     claims: Vec<u8>,
@@ -300,7 +313,11 @@ fn verifier(key: &StoredSigningKey, secret: Option<&[u8]>) -> Result<Verifier> {
         }
         _ => return Err(Error::internal(format!("signing key {} is incomplete", key.id))),
     };
-    Ok(Verifier { algorithm, key: decoding, retires_at: key.retires_at })
+    let print = match (&key.public_jwk, secret) {
+        (Some(jwk), _) => sha256(jwk.0.to_string().as_bytes()),
+        (None, secret) => sha256(secret.unwrap_or_default()),
+    };
+    Ok(Verifier { algorithm, key: decoding, print: KeyPrint(print), retires_at: key.retires_at })
 }
 
 fn signer_key(algorithm: &str, secret: &[u8]) -> Result<SignerKey> {

@@ -86,8 +86,7 @@ pub(in crate::auth) async fn verify_factor(
     let now = app.clock.now();
     let challenge = open_challenge(&app, &current, &client, now, &factor, asked.challenge_id).await?;
     if let Some(seconds) = factor.locked_for(now) {
-        let message = "Too many failed verification attempts, try again later";
-        return Err(AuthError::too_many(AuthCode::OverRequestRateLimit, message, seconds));
+        return Err(locked(seconds));
     }
     let proved = match factor.kind() {
         FactorType::Totp => totp::step_of(&app, current.tenant.id, now, &factor, &asked.code)?.map(Proved::Step),
@@ -102,19 +101,21 @@ pub(in crate::auth) async fn verify_factor(
     };
     let attempted = about(Event::new(Action::VerificationAttempted), &factor).with("success", proved.is_some());
     let tenant = current.tenant.id;
+    let user = current.user.clone();
     let Some(proved) = proved else {
         let failed = factor.clone();
-        app.db
+        let locked_for = app
+            .db
             .write(move |tx| async move {
-                sql::note_failure(&tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
-                audit::note(&tx, tenant, now, &attempted).await
+                let locked_for = count_wrong_code(&tx, tenant, now, &user, &factor).await?;
+                audit::note(&tx, tenant, now, &attempted).await?;
+                Ok(locked_for)
             })
             .await?;
         tell(&app, &current, &failed, false).await?;
-        return Err(wrong_code());
+        return Err(locked_for.map_or_else(wrong_code, locked));
     };
     tell(&app, &current, &factor, true).await?;
-    let user = current.user.clone();
     let outcome = app
         .db
         .write(move |tx| async move {
@@ -128,6 +129,7 @@ pub(in crate::auth) async fn verify_factor(
     match outcome {
         Outcome::Raised(raised) => raised.answer(&app, &current, now).await,
         Outcome::TakenBefore => Err(wrong_code()),
+        Outcome::Locked(seconds) => Err(locked(seconds)),
         Outcome::AnsweredBefore => Err(elsewhere()),
         Outcome::FactorGone => Err(not_found()),
         Outcome::SessionGone => Err(CallerError::SessionGone.into()),
@@ -143,6 +145,22 @@ async fn tell(app: &App, current: &CurrentUser, factor: &FactorRow, is_valid: bo
 
 fn wrong_code() -> AuthError {
     AuthError::unprocessable(AuthCode::MfaVerificationFailed, "Invalid TOTP code entered")
+}
+
+fn locked(seconds: i64) -> AuthError {
+    AuthError::too_many(AuthCode::OverRequestRateLimit, "Too many failed verification attempts, try again later", seconds)
+}
+
+/// Counts a wrong code. When those who guessed at the same moment have used up all guesses, nothing is told of this one, and the answer is
+/// for how many seconds the factor is locked.
+async fn count_wrong_code(tx: &Tx, tenant: TenantId, now: Timestamp, user: &SignedIn, factor: &FactorRow) -> DbResult<Option<i64>> {
+    sql::lock_user(tx, tenant, user.user_id).await?;
+    let Some(factor) = sql::find_factor(tx, tenant, user.user_id, factor.id).await? else { return Ok(None) };
+    let locked_for = factor.locked_for(now);
+    if locked_for.is_none() {
+        sql::note_failure(tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
+    }
+    Ok(locked_for)
 }
 
 /// What was proved outside of the transaction; whether it is still worth anything shows inside.
@@ -172,6 +190,7 @@ fn answered(current: &CurrentUser, factor: &FactorRow, challenge: &ChallengeRow,
 enum Outcome {
     Raised(Box<Raised>),
     TakenBefore,
+    Locked(i64),
     AnsweredBefore,
     FactorGone,
     SessionGone,
@@ -183,7 +202,15 @@ async fn prove(tx: &Tx, tenant: TenantId, now: Timestamp, user: &SignedIn, facto
     if sql::lock_user(tx, tenant, user.user_id).await?.is_none() {
         return Ok(Outcome::SessionGone);
     }
-    let Some(factor) = sql::find_factor(tx, tenant, user.user_id, factor.id).await? else { return Ok(Outcome::FactorGone) };
+    let read = factor;
+    let Some(factor) = sql::find_factor(tx, tenant, user.user_id, read.id).await? else { return Ok(Outcome::FactorGone) };
+    if let Some(seconds) = factor.locked_for(now) {
+        return Ok(Outcome::Locked(seconds));
+    }
+    // The answer was judged by a credential, or by its absence, that another answer has changed since.
+    if factor.credential != read.credential {
+        return Ok(Outcome::AnsweredBefore);
+    }
     // Enrolled by a thief before the user had a factor, it would raise the thief's session past the one that the user has now.
     if !factor.is_verified() && is_short_of_a_factor(tx, tenant, user).await? {
         return Ok(Outcome::LowSession);

@@ -23,7 +23,7 @@ use crate::{
         caller::{UserReader, UserWriter},
         error::{AuthCode, AuthError, AuthFailures},
         request::JsonBody,
-        sql::custom_providers as sql,
+        sql::{custom_providers as sql, identities},
     },
     db::{Json as DbJson, Timestamp},
     error::Error,
@@ -260,7 +260,7 @@ pub(in crate::auth) async fn update_custom_provider(
     if is_there { Ok(Json(CustomProvider::new(row)?)) } else { Err(not_found()) }
 }
 
-/// Removes a provider. Who signed in by it keeps the identity, which nothing leads to any more.
+/// Removes a provider, and the identities by it: another one of this name would call other people by the same ids.
 #[utoipa::path(delete, path = "/auth/v1/admin/custom-providers/{identifier}", tag = "auth", params(("identifier" = String, Path)),
     responses((status = 204, description = "It is gone"), AuthFailures), security(("apikey" = [])))]
 pub(in crate::auth) async fn delete_custom_provider(
@@ -272,6 +272,7 @@ pub(in crate::auth) async fn delete_custom_provider(
     let deleted = app.db.write(move |tx| async move {
         let deleted = sql::delete(&tx, tenant, &identifier).await?;
         if deleted {
+            identities::delete_by(&tx, tenant, &identifier).await?;
             audit::note(&tx, tenant, now, &event).await?;
         }
         Ok(deleted)

@@ -46,7 +46,16 @@ pub(in crate::auth) enum BadIdToken {
 struct Header {
     alg: String,
     kid: Option<String>,
+    typ: Option<String>,
     crit: Option<Value>,
+}
+
+impl Header {
+    /// Access tokens, logout tokens and security events are signed with the same keys, for the same app, and say what they are
+    /// (RFC 8725, 3.11).
+    fn is_of_an_id_token(&self) -> bool {
+        self.crit.is_none() && self.typ.as_deref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"))
+    }
 }
 
 /// What is judged of the claims, with their types.
@@ -78,7 +87,7 @@ pub(super) async fn verify(app: &App, jwks: &str, issuer: &Issuer, client_ids: &
         return Err(BadIdToken::Malformed);
     };
     let header: Header = decode(header).ok_or(BadIdToken::Malformed)?;
-    if header.crit.is_some() {
+    if !header.is_of_an_id_token() {
         return Err(BadIdToken::Malformed);
     }
     let judged: Judged = decode(claims).ok_or(BadIdToken::Malformed)?;

@@ -36,14 +36,14 @@ pub(in crate::auth) async fn note_sign_in(tx: &Tx, tenant: TenantId, identity: &
     Ok(())
 }
 
-/// Removes a user's identities but for one.
-pub(in crate::auth) async fn delete_others(tx: &Tx, tenant: TenantId, user: Uuid, keep: Uuid) -> Result<()> {
-    tx.query("DELETE FROM identities WHERE tenant_id = $1 AND user_id = $2 AND id <> $3").bind(tenant).bind(user).bind(keep).execute().await?;
+pub(in crate::auth) async fn delete(tx: &Tx, tenant: TenantId, id: Uuid) -> Result<()> {
+    tx.query("DELETE FROM identities WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(id).execute().await?;
     Ok(())
 }
 
-pub(in crate::auth) async fn delete(tx: &Tx, tenant: TenantId, id: Uuid) -> Result<()> {
-    tx.query("DELETE FROM identities WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(id).execute().await?;
+/// Removes all identities by a provider.
+pub(in crate::auth) async fn delete_by(tx: &Tx, tenant: TenantId, provider: &str) -> Result<()> {
+    tx.query("DELETE FROM identities WHERE tenant_id = $1 AND provider = $2").bind(tenant).bind(provider).execute().await?;
     Ok(())
 }
 

@@ -81,7 +81,8 @@ pub struct TenantSettings {
 pub struct SignUpSettings {
     /// Whether strangers may sign up.
     pub enabled: bool,
-    /// Whether a new user's email counts as confirmed at once.
+    /// Whether a new user's email counts as confirmed at once. It is not proved by that: who comes later by a provider that vouches for the
+    /// address gets the account, without the password and sessions that were there before.
     pub email_autoconfirm: bool,
     /// Whether users sign up and in by mail address.
     pub email: bool,

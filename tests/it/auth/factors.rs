@@ -293,7 +293,7 @@ async fn fifty_enrolments_at_once_keep_to_the_limit() {
 }
 
 /// Every route that needs the second factor of who has one, as who did not use it in this session is answered.
-async fn refused_without_the_factor(client: &Client, factor: &str, session: &str) {
+pub(super) async fn refused_without_the_factor(client: &Client, factor: &str, session: &str) {
     let id = "00000000-0000-4000-8000-000000000000";
     let refusals = [
         (Method::POST, FACTORS.to_owned(), json!({ "factor_type": "totp", "friendly_name": "mine" }), 403),

@@ -233,6 +233,53 @@ async fn links_are_made_of_what_is_configured() {
     }
 }
 
+/// V1: nor by the host of the request, nor by an address in its first line, on any route that sends a link.
+#[tokio::test]
+async fn no_request_names_the_host_of_a_link() {
+    let app = TestApp::new().await;
+    let user = app.user(ADA, &[]).await;
+    let public = app.app.config.public_url().to_string();
+    let headers = ["host", "x-forwarded-host", "x-forwarded-server", "x-original-host", "x-host", "x-http-host-override"];
+    let evil = |client: crate::support::Client| {
+        let client = headers.iter().fold(client, |client, name| client.header(name, "evil.example.com"));
+        client
+            .header("x-forwarded-proto", "gopher")
+            .header("forwarded", "host=evil.example.com;proto=gopher")
+            .header("referer", "https://evil.example.com/")
+    };
+    for base in ["", "http://evil.example.com"] {
+        for (path, body) in [("recover", json!({ "email": ADA })), ("otp", json!({ "email": ADA })), ("magiclink", json!({ "email": ADA }))] {
+            minute(&app);
+            let reply = evil(app.anonymous()).post(&format!("{base}/auth/v1/{path}"), body).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            app.run_jobs().await;
+        }
+        minute(&app);
+        let change = json!({ "email": "new@example.com" });
+        assert_eq!(evil(user.client.clone()).put(&format!("{base}{USER}"), change).await.status, 200);
+        minute(&app);
+        let again = json!({ "type": "email_change", "email": ADA });
+        assert_eq!(evil(app.anonymous()).post(&format!("{base}{RESEND}"), again).await.status, 200);
+        let invited = json!({ "email": "bob@example.com" });
+        assert_eq!(evil(app.service()).post(&format!("{base}/auth/v1/invite"), invited).await.status, 200);
+        let link = json!({ "type": "magiclink", "email": ADA, "redirect_to": "https://evil.example.com" });
+        let made = evil(app.service()).post(&format!("{base}/auth/v1/admin/generate_link"), link).await;
+        assert!(!made.text().contains("evil.example") && made.json()["action_link"].as_str().unwrap().starts_with(&public), "{}", made.text());
+    }
+    let mut links = 0;
+    for to in [ADA, "new@example.com", "bob@example.com"] {
+        for mail in app.mails(to).await {
+            let text = format!("{} {}", mail["text"], mail["html"]);
+            assert!(!text.contains("evil") && !text.contains("gopher"), "{text}");
+            links += usize::from(
+                text.contains(&format!("{public}t/default/auth/v1/verify?token="))
+                    || text.contains(&format!("{public}/t/default/auth/v1/verify?token=")),
+            );
+        }
+    }
+    assert!(links >= 12, "{links}");
+}
+
 #[tokio::test]
 async fn asking_tells_nobody_who_has_an_account() {
     let app = confirming().await;
@@ -431,4 +478,22 @@ async fn nobody_in_particular_becomes_somebody() {
     assert_eq!((&done["user"]["is_anonymous"], &done["user"]["id"], &done["user"]["email"]), (&json!(false), &user["id"], &json!(ADA)));
     assert_eq!(done["user"]["app_metadata"], json!({ "provider": "email", "providers": ["email"] }));
     assert_eq!(done["user"]["identities"][0]["provider"], "email");
+}
+
+/// What comes in a link is shown on the page before it as text, and nothing of it leads anywhere.
+#[tokio::test]
+async fn the_page_before_a_link_shows_no_markup_of_others() {
+    let app = TestApp::new().await;
+    set(&app, json!({ "mail": { "confirm_page": true } })).await;
+    let evil = "%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E%3Cform%20action%3D%22https%3A%2F%2Fevil.example%22%3E";
+    for query in [format!("token={evil}&type=x"), format!("token=x&type={evil}"), format!("token=x&type=x&redirect_to={evil}")] {
+        let page = app.nobody().header("host", "evil.example").get(&format!("/t/default/auth/v1/verify?{query}")).await;
+        assert_eq!(page.status, 200);
+        let text = page.text().replace("&#x2f;", "/");
+        assert!(!text.contains("<script") && text.matches("<form").count() == 1 && !text.contains("action=\"https://evil"), "{text}");
+        assert!(
+            text.contains(&format!("action=\"{}/t/default/auth/v1/verify/confirm\"", app.app.config.public_url().as_str().trim_end_matches('/')))
+        );
+        assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    }
 }

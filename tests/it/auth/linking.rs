@@ -132,11 +132,14 @@ async fn where_addresses_are_confirmed_an_unverified_one_waits() {
 #[tokio::test]
 async fn a_verified_address_joins_the_user_who_confirmed_it() {
     let (app, provider) = with_provider().await;
-    let owner = app.user(EMAIL, &["hr"]).await;
+    let owner = json!({ "email": EMAIL, "password": PASSWORD, "email_confirm": true, "app_metadata": { "roles": ["hr"] } });
+    let owner = app.service().post("/auth/v1/admin/users", owner).await.json();
+    let client = super::holder(&app, &super::sign_in(&app, EMAIL).await);
     let change = json!({ "data": { "name": "Countess", "theme": "dark" } });
-    assert_eq!(owner.client.put("/auth/v1/user", change).await.status, 200);
+    assert_eq!(client.put("/auth/v1/user", change).await.status, 200);
     let user = user_of(&app, &visit(&app, &provider).go(ada()).await).await;
-    assert_eq!(user["id"], owner.id);
+    assert_eq!(user["id"], owner["id"]);
+    assert_eq!(client.get("/auth/v1/user").await.status, 200);
     let app_metadata = &user["app_metadata"];
     assert_eq!((&app_metadata["provider"], &app_metadata["providers"]), (&json!("email"), &json!(["email", "keycloak"])));
     assert_eq!(app_metadata["roles"], json!(["hr"]));

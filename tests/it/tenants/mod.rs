@@ -1,5 +1,6 @@
 //! Tenants and their keys, as the operator handles them and as requests feel them.
 
+mod changes;
 mod keys_and_settings;
 
 use serde_json::json;
