@@ -88,6 +88,8 @@ fn address_of(user: &UserRow) -> Result<&str, AuthError> {
 /// A code that has to be right before something is changed.
 pub(super) struct Nonce {
     tenant: Redeeming,
+    /// Where the code was sent.
+    pub(super) address: String,
     shown: Shown,
 }
 
@@ -113,7 +115,7 @@ pub(super) fn nonce_needed(
     }
     let nonce = nonce.ok_or_else(|| AuthError::bad_request(AuthCode::ReauthenticationNeeded, "Password update requires reauthentication"))?;
     let address = user.email.as_deref().or(user.phone.as_deref()).ok_or_else(wrong_nonce)?;
-    Ok(Some(Nonce { tenant: Redeeming::of(tenant), shown: Shown::code(address, nonce) }))
+    Ok(Some(Nonce { tenant: Redeeming::of(tenant), address: address.to_owned(), shown: Shown::code(address, nonce) }))
 }
 
 pub(super) fn wrong_nonce() -> AuthError {

@@ -108,11 +108,18 @@ pub(super) async fn update_user(
     let new_hash = change_password(&app, &user, changes.password.as_deref(), required && changes.current_password.is_none()).await?;
     let redirect_to = redirect.decide(&app, tenant).to.to_string();
     let change = Change::prepare(&app, tenant, now, &user, changes, new_hash, nonce, &redirect_to, &languages.0)?;
+    let guess = match &change.nonce {
+        Some(nonce) => Some(limits::guess(&app, tenant, Secret::Code, &nonce.address, Some(user.id), &current.peer).await?),
+        None => None,
+    };
     let sent = change.count_messages(&app, tenant, &current.peer).await?;
     let (id, signed_in) = (tenant.id, current.user);
     let key = std::sync::Arc::clone(&app.master_key);
     let outcome = app.db.write(move |tx| async move { change.apply(&tx, &key, id, now, &signed_in).await }).await;
     app.jobs.wake();
+    if let Some(guess) = guess {
+        guess.ended(&app, !matches!(outcome, Ok(Outcome::WrongNonce))).await?;
+    }
     match outcome {
         Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::taken(&constraint)),
         Err(error) => Err(error.into()),

@@ -98,9 +98,14 @@ impl From<Rate> for Pace {
 }
 
 impl Pace {
+    /// As far as a count lies ahead at most. What lies further was counted at another rate, or before the clock was set back.
+    fn end(self, now: i64) -> i64 {
+        now + self.ahead
+    }
+
     /// The count with one more in it, or how many microseconds too early it is.
     fn next(self, arrival: i64, now: i64) -> Result<i64, i64> {
-        let next = arrival.max(now) + self.each;
+        let next = arrival.clamp(now, self.end(now)) + self.each;
         let early = next - self.ahead - now;
         if early > 0 { Err(early) } else { Ok(next) }
     }
@@ -115,8 +120,10 @@ pub(super) async fn take(app: &App, key: &Key, rate: Rate, span: Span) -> Result
         return Ok(take_here(&count, pace, now));
     }
     // What only grows is never less than this node remembers: if that is too much already, the database need not be asked.
+    let remembered = count.load(Ordering::Relaxed);
     if span == Span::All
-        && let Err(early) = pace.next(count.load(Ordering::Relaxed), now)
+        && remembered <= pace.end(now)
+        && let Err(early) = pace.next(remembered, now)
     {
         return Ok(Taken::NotBefore(seconds(early)));
     }
@@ -127,10 +134,10 @@ pub(super) async fn take(app: &App, key: &Key, rate: Rate, span: Span) -> Result
             if let Some(arrival) = sql::take(&tx, counted.place(), now, pace.each, pace.ahead).await? {
                 return Ok((arrival, true));
             }
-            Ok((sql::arrival(&tx, counted.place()).await?.unwrap_or_default(), false))
+            Ok((sql::bound(&tx, counted.place(), pace.end(now)).await?.unwrap_or_default(), false))
         })
         .await?;
-    count.fetch_max(arrival, Ordering::Relaxed);
+    count.store(arrival, Ordering::Relaxed);
     Ok(match pace.next(arrival, now) {
         _ if is_counted => Taken::Yes,
         Err(early) => Taken::NotBefore(seconds(early)),
@@ -159,10 +166,16 @@ pub(super) async fn give_back(app: &App, key: Key, rate: Rate) -> Result<()> {
 }
 
 fn take_here(count: &AtomicI64, pace: Pace, now: i64) -> Taken {
-    let mut early = 0;
-    let taken = count
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |arrival| pace.next(arrival, now).inspect_err(|microseconds| early = *microseconds).ok());
-    if taken.is_ok() { Taken::Yes } else { Taken::NotBefore(seconds(early)) }
+    let mut taken = Taken::Yes;
+    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |arrival| {
+        let (next, outcome) = match pace.next(arrival, now) {
+            Ok(next) => (next, Taken::Yes),
+            Err(early) => (arrival.min(pace.end(now)), Taken::NotBefore(seconds(early))),
+        };
+        taken = outcome;
+        Some(next)
+    });
+    taken
 }
 
 /// Whole seconds, rounded up: who comes back after them finds room.
@@ -200,6 +213,15 @@ mod tests {
         now += SECOND;
         assert_eq!(take_here(&count, pace, now), Taken::Yes);
         assert_eq!(take_here(&count, pace, now), Taken::NotBefore(10));
+    }
+
+    #[test]
+    fn who_was_counted_at_another_rate_or_by_another_clock_waits_no_longer() {
+        let (count, now) = (AtomicI64::new(9_000 * SECOND), 1_000 * SECOND);
+        let pace = Pace::from(Rate { most: 1, seconds: 10, burst: 3 });
+        assert_eq!(take_here(&count, pace, now), Taken::NotBefore(10));
+        assert_eq!(take_here(&count, pace, now + 10 * SECOND), Taken::Yes);
+        assert_eq!(take_here(&count, pace, now + 10 * SECOND), Taken::NotBefore(10));
     }
 
     proptest! {

@@ -71,6 +71,8 @@ impl WrongGuesses {
         if now - self.last_at > MEMORY * 1_000_000 {
             *self = Self::default();
         }
+        // The clock may have been set back.
+        self.blocked_until = self.blocked_until.min(now + LONGEST * 1_000_000);
         if now < self.blocked_until {
             return Err(self.blocked_until - now);
         }

@@ -48,6 +48,18 @@ pub(in crate::auth) async fn arrival(conn: &Conn, place: Place<'_>) -> Result<Op
     Ok(found.map(|(arrival,)| arrival))
 }
 
+/// Brings a count back that lies further ahead than it may, and tells where it stands.
+pub(in crate::auth) async fn bound(tx: &Tx, place: Place<'_>, end: i64) -> Result<Option<i64>> {
+    tx.query("UPDATE rate_limits SET arrival = $4 WHERE tenant_id = $1 AND bucket = $2 AND subject = $3 AND arrival > $4")
+        .bind(place.tenant)
+        .bind(place.bucket)
+        .bind(place.subject)
+        .bind(end)
+        .execute()
+        .await?;
+    arrival(tx, place).await
+}
+
 /// Takes back what moved a count on.
 pub(in crate::auth) async fn give_back(tx: &Tx, place: Place<'_>, each: i64) -> Result<()> {
     tx.query("UPDATE rate_limits SET arrival = arrival - $4 WHERE tenant_id = $1 AND bucket = $2 AND subject = $3")

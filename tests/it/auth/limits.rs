@@ -313,6 +313,19 @@ async fn every_route_has_its_limit_and_says_truly_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn a_limit_that_is_changed_holds_at_once() {
+    let app = TestApp::new().await;
+    let client = app.anonymous().at("203.0.113.9");
+    set(&app, json!({ "limits": { "sign_up": { "most": 1, "seconds": 3600, "burst": 5 } } })).await;
+    assert_eq!(sign_ups(&client, 9).await, 5);
+    set(&app, json!({ "limits": { "sign_up": { "most": 1, "seconds": 10, "burst": 3 } } })).await;
+    let refused = client.post(SIGN_UP, json!({ "email": "no address" })).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, "10"));
+    app.app.clock.advance(Duration::from_secs(10));
+    assert_eq!(sign_ups(&client, 9).await, 1);
+}
+
+#[tokio::test]
 async fn what_looks_at_a_link_before_its_reader_is_not_counted() {
     let app = TestApp::new().await;
     set(&app, json!({ "limits": { "verify": { "most": 1, "seconds": 60, "burst": 1 } } })).await;
@@ -521,6 +534,28 @@ async fn the_present_password_is_not_guessed_in_an_open_session() {
     assert_eq!(try_password(&app.anonymous().at("203.0.113.9"), "ada@example.com", PASSWORD).await.status, 429);
     app.app.clock.advance(Duration::from_secs(1));
     assert_eq!(change(PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_code_before_another_password_is_not_guessed_in_an_open_session() {
+    let app = TestApp::new().await;
+    set(&app, json!({ "password": { "require_reauthentication": true }, "sessions": { "access_token_seconds": 86_400 } })).await;
+    let user = app.user("ada@example.com", &[]).await;
+    app.app.clock.advance(Duration::from_secs(86_390));
+    let session = super::refresh(&app, &user.session["refresh_token"]).await.json();
+    app.app.clock.advance(Duration::from_secs(20));
+    let client = super::holder(&app, &session).at("203.0.113.9");
+    let change = async |nonce: &str| client.put("/auth/v1/user", json!({ "password": "another long password", "nonce": nonce })).await;
+    for _ in 0..5 {
+        assert_refused(&change("000000").await, 422, "reauthentication_not_valid");
+    }
+    let refused = change("000000").await;
+    assert_refused(&refused, 429, "over_request_rate_limit");
+    assert_eq!(refused.header("retry-after"), "1");
+    app.app.clock.advance(Duration::from_secs(1));
+    assert_eq!(client.get("/auth/v1/reauthenticate").await.status, 200);
+    let code = newest(&app, "ada@example.com").await.code;
+    assert_eq!(change(&code).await.status, 200);
 }
 
 #[tokio::test]
