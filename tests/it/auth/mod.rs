@@ -16,6 +16,7 @@ mod import;
 mod invite;
 mod linking;
 mod mails;
+mod odd_bodies;
 mod off;
 mod opaque;
 mod outstanding;
