@@ -384,8 +384,11 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Chan
         revoke_all(tx, tenant, &mut user).await?;
         user.is_anonymous = false;
     }
-    if change.email_confirm == Some(true) && user.email.is_some() && user.email_confirmed_at.is_none() {
-        confirm_email(tx, tenant, now, &mut user).await?;
+    if change.email_confirm == Some(true) && user.email.is_some() {
+        user.email_is_unproved = false;
+        if user.email_confirmed_at.is_none() {
+            confirm_email(tx, tenant, now, &mut user).await?;
+        }
     }
     if let Some(phone) = change.phone.filter(|phone| user.phone.as_deref() != Some(phone.as_str())) {
         set_phone(tx, tenant, now, &mut user, phone.as_str(), change.phone_confirm.unwrap_or(true)).await?;

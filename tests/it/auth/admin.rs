@@ -127,6 +127,7 @@ async fn an_admin_changes_a_user() {
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
+/// V23
 #[tokio::test]
 async fn a_ban_is_felt_at_once_and_ends_in_time() {
     let app = TestApp::new().await;
@@ -143,6 +144,7 @@ async fn a_ban_is_felt_at_once_and_ends_in_time() {
     assert_eq!(user.client.get("/auth/v1/user").await.status, 200);
 }
 
+/// V23
 #[tokio::test]
 async fn a_deleted_user_is_gone_at_once() {
     let app = TestApp::new().await;
@@ -182,6 +184,7 @@ async fn a_soft_delete_leaves_a_trace_without_the_person() {
     sign_in(&app, "ada@example.com").await;
 }
 
+/// V32, V33
 #[tokio::test]
 async fn only_who_may_reaches_the_users() {
     let app = TestApp::new().await;

@@ -130,6 +130,7 @@ async fn what_admins_and_operators_do_is_noted_with_who_they_are() {
     }
 }
 
+/// V20
 #[tokio::test]
 async fn a_stolen_refresh_token_leaves_its_mark() {
     let app = TestApp::new().await;

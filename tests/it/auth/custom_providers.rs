@@ -94,6 +94,7 @@ async fn what_can_not_be_a_provider_is_refused() {
     assert_eq!(app.other_service().get(CUSTOM).await.json()["providers"], json!([]), "another tenant has its own");
 }
 
+/// V54
 #[tokio::test]
 async fn a_provider_out_of_reach_is_not_set_up() {
     let app = TestApp::new().await;

@@ -117,7 +117,7 @@ async fn a_totp_factor_raises_the_session() {
     assert_eq!((&claims(&again)["aal"], methods(&again)), (&json!("aal1"), vec!["password".to_owned()]));
 }
 
-// V31
+/// V31
 #[tokio::test]
 async fn fifty_verifications_by_one_code_are_one() {
     let app = TestApp::new().await;
@@ -148,7 +148,7 @@ async fn fifty_verifications_by_one_code_are_one() {
     drop(user);
 }
 
-// V31
+/// V31
 #[tokio::test]
 async fn a_secret_is_shown_once() {
     let app = TestApp::new().await;
@@ -175,6 +175,7 @@ async fn a_secret_is_shown_once() {
     }
 }
 
+/// V22
 #[tokio::test]
 async fn a_verification_ends_what_is_less_sure() {
     let app = TestApp::new().await;
@@ -191,6 +192,7 @@ async fn a_verification_ends_what_is_less_sure() {
     }
 }
 
+/// V29
 #[tokio::test]
 async fn a_refresh_token_from_before_shows_no_raised_session() {
     let app = TestApp::new().await;
@@ -231,6 +233,7 @@ async fn a_challenge_is_answered_once_in_time() {
     assert_refused(&verify(&client, &totp.id, &unknown, &totp.code(&app)).await, 422, "mfa_factor_not_found");
 }
 
+/// V31
 #[tokio::test]
 async fn wrong_codes_lock_the_factor_for_a_while() {
     let app = TestApp::new().await;
@@ -245,6 +248,7 @@ async fn wrong_codes_lock_the_factor_for_a_while() {
     raise(&app, &client, &totp).await;
 }
 
+/// V33
 #[tokio::test]
 async fn a_factor_is_its_users_alone() {
     let app = TestApp::new().await;
@@ -315,7 +319,7 @@ pub(super) async fn refused_without_the_factor(client: &Client, factor: &str, se
     }
 }
 
-// V29, V30
+/// V29, V30
 #[tokio::test]
 async fn no_way_in_passes_the_second_factor() {
     let app = TestApp::new().await;
@@ -345,7 +349,7 @@ async fn no_way_in_passes_the_second_factor() {
     assert_eq!(raised.put("/auth/v1/user", json!({ "password": "another long password" })).await.status, 200);
 }
 
-// V29
+/// V29
 #[tokio::test]
 async fn a_factor_that_a_thief_began_to_enrol_raises_nothing_later() {
     let app = TestApp::new().await;
@@ -361,7 +365,7 @@ async fn a_factor_that_a_thief_began_to_enrol_raises_nothing_later() {
     assert_refused(&key.verify_factor(&thief, &theirs).await, 403, "insufficient_aal");
 }
 
-// V30
+/// V30
 #[tokio::test]
 async fn what_a_factor_raised_falls_with_it() {
     for by_admin in [false, true] {
@@ -383,6 +387,7 @@ async fn what_a_factor_raised_falls_with_it() {
     }
 }
 
+/// V31
 #[tokio::test]
 async fn recovery_codes_are_good_once_each() {
     let app = TestApp::new().await;

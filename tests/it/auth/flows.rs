@@ -38,6 +38,7 @@ async fn ask(app: &TestApp, path: &str, body: serde_json::Value) -> Carried {
     newest(app, body["email"].as_str().unwrap()).await
 }
 
+/// 2b.8, 2b.9
 #[tokio::test]
 async fn a_sign_up_is_confirmed_by_its_link() {
     let app = confirming().await;
@@ -60,6 +61,7 @@ async fn a_sign_up_is_confirmed_by_its_link() {
     sign_in(&app, ADA).await;
 }
 
+/// V13, V33
 #[tokio::test]
 async fn a_code_does_what_its_link_does_and_nothing_else() {
     let app = confirming().await;
@@ -96,6 +98,7 @@ async fn a_code_does_what_its_link_does_and_nothing_else() {
     assert_refused(&verify(&anonymous, "email", ADA, &mail.code).await, 403, "otp_expired");
 }
 
+/// V13
 #[tokio::test]
 async fn a_link_is_redeemed_once_by_however_many() {
     let app = TestApp::new().await;
@@ -174,6 +177,7 @@ async fn who_only_looks_at_a_link_uses_nothing_up() {
     assert_refused(&app.nobody().get("/t/default/auth/v1/verify?token=x").await, 400, "validation_failed");
 }
 
+/// V13, 2b.3, 2b.4
 #[tokio::test]
 async fn a_link_of_the_pkce_flow_gives_a_code_for_who_asked() {
     let app = confirming().await;
@@ -211,6 +215,7 @@ async fn a_link_of_the_pkce_flow_gives_a_code_for_who_asked() {
     assert_eq!(verify(&app.anonymous(), "recovery", ADA, &mail.code).await.status, 200);
 }
 
+/// V1
 #[tokio::test]
 async fn links_are_made_of_what_is_configured() {
     let app = confirming().await;

@@ -195,7 +195,7 @@ fn assert_out(reply: &Reply, what: &str, token: &str) {
     assert!(matches!(told, 400 | 401 | 403 | 404), "{what}: {told} {} {}", reply.text(), &token[..token.len().min(300)]);
 }
 
-/// V17, V18, V19 and RFC 8725, against bearers and keys.
+/// V17, V18, V19 and RFC 8725 (2c.1 2c.2 2c.3 2c.4 2c.6 2c.7 2c.8 2c.10 2c.11 2c.12), against bearers and keys.
 #[tokio::test]
 async fn no_forged_token_is_a_bearer_or_a_key() {
     let app = TestApp::new().await;
@@ -233,7 +233,7 @@ async fn no_forged_token_is_a_bearer_or_a_key() {
     assert_out(&app.nobody().get(&format!("/auth/v1/settings?apikey={whole}")).await, "all rights in a URL", &whole);
 }
 
-/// V17, V18, V19 and RFC 8725, against signed URLs.
+/// V17, V18, V19 and RFC 8725 (2c.1 2c.2 2c.3 2c.6 2c.7 2c.8 2c.10 2c.11 2c.12), against signed URLs.
 #[tokio::test]
 async fn no_forged_token_opens_a_file() {
     let app = TestApp::new().await;
@@ -317,7 +317,7 @@ async fn a_key_is_not_believed_for_its_name() {
     assert_eq!(ask().await, 403, "the leaked secret is gone for good");
 }
 
-/// V24 and RFC 8725: two keys live while one takes the other's place, and the old one not longer.
+/// V24, 2c.13: two keys live while one takes the other's place, and the old one not longer.
 #[tokio::test]
 async fn a_key_that_was_replaced_is_believed_for_two_days() {
     let app = TestApp::new().await;

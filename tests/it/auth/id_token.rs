@@ -55,6 +55,7 @@ async fn what_is_missing_is_told() {
     }
 }
 
+/// 2b.7
 #[tokio::test]
 async fn a_nonce_is_on_both_sides_or_on_none() {
     let (app, provider) = with_provider().await;
@@ -89,7 +90,8 @@ async fn an_access_token_must_be_the_id_tokens() {
     assert_eq!(grant(&app, body).await.status, 200);
 }
 
-// V5, and the list of RFC 8725.
+/// V5, and the list of RFC 8725.
+/// 2c.1, 2c.2, 2c.4, 2c.5, 2c.7, 2c.8, 2c.11
 #[tokio::test]
 async fn a_token_of_somebody_else_is_not_taken() {
     let (app, provider) = with_provider().await;
@@ -168,7 +170,7 @@ async fn a_token_of_somebody_else_is_not_taken() {
     assert_eq!(ask(good).await.status, 200);
 }
 
-// V5: Microsoft has an issuer for each directory.
+/// V5: Microsoft has an issuer for each directory.
 #[tokio::test]
 async fn a_directory_vouches_for_its_own() {
     let (app, provider) = with_provider().await;
@@ -203,4 +205,57 @@ async fn an_identity_can_be_linked_by_its_token() {
     assert_eq!(grant(&app, body.clone()).await.status, 401, "nobody is signed in");
     let session = bob.client.post(GRANT, body).await.json();
     assert_eq!((&session["user"]["id"], &session["user"]["app_metadata"]["providers"]), (&json!(bob.id), &json!(["email", "keycloak"])));
+}
+
+/// V17, V19, 2c.6: what the provider's keys sign besides, for the same app, and claims that are there twice.
+#[tokio::test]
+async fn another_token_of_the_provider_is_no_id_token() {
+    let (app, provider) = with_provider().await;
+    let now = app.app.clock.now().seconds();
+    let claims = json!({ "iss": provider.url("/realms/main"), "aud": CLIENT_ID, "iat": now, "exp": now + 600, "sub": "u-1", "email": "ada@example.com", "email_verified": true });
+    let ask = async |token: String| grant(&app, json!({ "provider": "keycloak", "id_token": token })).await;
+    for typ in ["at+jwt", "application/at+jwt", "logout+jwt", "secevent+jwt", "refresh+jwt", "dpop+jwt", "url+jwt", "Bearer", ""] {
+        assert_bad(&ask(provider.token_of(&json!(typ), &claims.to_string())).await, "invalid request", "Bad ID token");
+    }
+    for typ in [json!(7), json!(["JWT"]), json!({})] {
+        assert_bad(&ask(provider.token_of(&typ, &claims.to_string())).await, "invalid request", "Bad ID token");
+    }
+    let text = claims.to_string();
+    for name in ["iss", "aud", "exp", "iat"] {
+        let twice = format!("{},\"{name}\":{}}}", &text[..text.len() - 1], claims[name]);
+        assert_bad(&ask(provider.token_of(&json!("JWT"), &twice)).await, "invalid request", "Bad ID token");
+    }
+    for (name, value) in [
+        ("exp", json!([now + 600])),
+        ("exp", json!(true)),
+        ("iat", json!("1")),
+        ("nbf", json!({})),
+        ("aud", json!([[CLIENT_ID]])),
+        ("azp", json!([CLIENT_ID])),
+    ] {
+        let mut changed = claims.clone();
+        changed[name] = value;
+        assert_bad(&ask(provider.token_of(&json!("JWT"), &changed.to_string())).await, "invalid request", "Bad ID token");
+    }
+    let users = app.service().get("/auth/v1/admin/users").await;
+    assert_eq!(users.header("x-total-count"), "0");
+    for typ in [json!("JWT"), json!("jwt"), json!(null)] {
+        assert_eq!(ask(provider.token_of(&typ, &text)).await.status, 200, "{typ}");
+    }
+}
+
+/// 2b.7: who asks to link is linked, or refused, however the grant is spelt.
+#[tokio::test]
+async fn a_wish_to_link_is_not_taken_for_a_sign_in() {
+    let (app, provider) = with_provider().await;
+    set(&app, json!({ "identities": { "manual_linking": true } })).await;
+    let bob = app.user("bob@example.com", &[]).await;
+    let mut body = of_keycloak(&provider, &ada());
+    body["link_identity"] = json!(true);
+    for path in [GRANT, "/auth/v1/token?grant_type=id%5Ftoken", "/auth/v1/token?grant%5Ftype=%69d_token"] {
+        assert_eq!(app.anonymous().post(path, body.clone()).await.status, 401, "{path}");
+    }
+    let session = bob.client.post("/auth/v1/token?grant_type=id%5Ftoken", body).await.json();
+    assert_eq!(session["user"]["id"], bob.id.as_str());
+    assert_eq!(app.service().get("/auth/v1/admin/users").await.header("x-total-count"), "1");
 }

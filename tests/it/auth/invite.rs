@@ -13,6 +13,7 @@ const INVITE: &str = "/auth/v1/invite";
 const LINK: &str = "/auth/v1/admin/generate_link";
 const ADA: &str = "ada@example.com";
 
+/// V10
 #[tokio::test]
 async fn who_is_invited_takes_the_account_over_once() {
     let app = TestApp::new().await;
@@ -44,6 +45,7 @@ async fn who_is_invited_takes_the_account_over_once() {
     assert_refused(&client.post(INVITE, json!({ "email": "bob@example.com" })).await, 403, "not_admin");
 }
 
+/// V2
 #[tokio::test]
 async fn an_invitation_leaves_no_strangers_password() {
     let app = TestApp::new().await;

@@ -26,7 +26,7 @@ async fn sign_in_by_password(app: &TestApp) -> Reply {
     app.anonymous().post(SIGN_IN, json!({ "email": EMAIL, "password": PASSWORD })).await
 }
 
-// V2
+/// V2
 #[tokio::test]
 async fn who_took_an_address_first_loses_it_to_its_owner() {
     let (app, provider) = with_provider().await;
@@ -42,7 +42,7 @@ async fn who_took_an_address_first_loses_it_to_its_owner() {
     assert_refused(&sign_in_by_password(&app).await, 400, "invalid_credentials");
 }
 
-// V2: a session and a pending code that were there before are dead, too.
+/// V2: a session and a pending code that were there before are dead, too.
 #[tokio::test]
 async fn what_was_opened_before_the_owner_came_is_closed() {
     let (app, provider) = with_provider().await;
@@ -66,7 +66,7 @@ async fn what_was_opened_before_the_owner_came_is_closed() {
     assert_refused(&sign_in_by_password(&app).await, 400, "invalid_credentials");
 }
 
-// V3
+/// V3
 #[tokio::test]
 async fn an_address_seeded_by_one_provider_does_not_open_the_owners_account() {
     let (app, honest) = with_provider().await;
@@ -89,7 +89,7 @@ async fn an_address_seeded_by_one_provider_does_not_open_the_owners_account() {
     assert_eq!(user_of(&app, &visit(&app, &honest).go(ada()).await).await["id"], user["id"], "she is not locked out");
 }
 
-// V4
+/// V4
 #[tokio::test]
 async fn an_address_that_is_not_vouched_for_proves_nothing() {
     let (app, provider) = with_provider().await;
@@ -258,7 +258,7 @@ async fn an_identity_can_be_linked_with_a_code() {
     assert_eq!(bob.client.get("/auth/v1/user").await.json()["app_metadata"]["providers"], json!(["email", "keycloak"]));
 }
 
-// V29
+/// V29
 #[tokio::test]
 async fn identities_stay_as_they_are_until_the_second_factor_is_used() {
     let (app, provider) = with_provider().await;

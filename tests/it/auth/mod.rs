@@ -20,6 +20,7 @@ mod invite;
 mod limits;
 mod linking;
 mod mails;
+mod odd_bodies;
 mod off;
 mod opaque;
 mod outstanding;

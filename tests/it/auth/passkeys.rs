@@ -166,6 +166,7 @@ async fn a_passkey_signs_in() {
     assert_refused(&key.sign_in(&app.anonymous()).await, 400, "webauthn_verification_failed");
 }
 
+/// V13
 #[tokio::test]
 async fn an_answer_is_good_once_and_for_what_was_asked() {
     let app = TestApp::new().await;
@@ -234,6 +235,7 @@ async fn an_answer_is_good_once_and_for_what_was_asked() {
     assert_eq!(key.sign_in(&app.anonymous()).await.status, 200);
 }
 
+/// V23, V33
 #[tokio::test]
 async fn who_may_not_sign_in_does_not_by_passkey() {
     let app = TestApp::new().await;

@@ -105,6 +105,7 @@ pub(super) fn ada() -> Value {
     json!({ "sub": "u-1", "email": "Ada@Example.com", "email_verified": true, "name": "Ada Lovelace", "picture": "https://pictures.example.com/ada" })
 }
 
+/// 2b.8
 #[tokio::test]
 async fn a_stranger_signs_in_and_comes_again() {
     let (app, provider) = with_provider().await;
@@ -136,6 +137,7 @@ async fn a_stranger_signs_in_and_comes_again() {
     assert_eq!(user_of(&app, &again).await["id"], user["id"]);
 }
 
+/// V16
 #[tokio::test]
 async fn what_leaves_for_the_provider_is_ours_to_say() {
     let (app, provider) = with_provider().await;
@@ -170,6 +172,7 @@ async fn a_flow_begins_where_it_will_end() {
     assert!(reply.header("location").contains("/protocol/openid-connect/auth?"), "{}", reply.header("location"));
 }
 
+/// V12
 #[tokio::test]
 async fn what_is_said_twice_is_refused() {
     let (app, provider) = with_provider().await;
@@ -207,6 +210,7 @@ async fn a_provider_may_answer_by_a_form() {
     assert_eq!(user_of(&app, &reply).await["user_metadata"]["name"], "Ada King");
 }
 
+/// 2b.3
 #[tokio::test]
 async fn unknown_providers_and_halves_of_challenges_are_refused() {
     let (app, _provider) = with_provider().await;
@@ -230,7 +234,8 @@ async fn settings_tell_which_providers_are_offered() {
     assert_eq!((&external["keycloak"], &external["google"], &external["email"]), (&json!(true), &json!(false), &json!(true)));
 }
 
-// V11: the corpus itself is beside the rules; here is that the flow keeps to them.
+/// V11: the corpus itself is beside the rules; here is that the flow keeps to them.
+/// 2b.1, 2b.9
 #[tokio::test]
 async fn a_place_that_is_not_allowed_is_told_and_not_gone_to() {
     let (app, provider) = with_provider().await;
@@ -265,6 +270,7 @@ async fn a_place_that_is_not_allowed_is_told_and_not_gone_to() {
     }
 }
 
+/// V14, 2b.7
 #[tokio::test]
 async fn a_state_is_good_once_in_its_browser_and_in_time() {
     let (app, provider) = with_provider().await;
@@ -291,6 +297,7 @@ async fn a_state_is_good_once_in_its_browser_and_in_time() {
     assert_sent_away(&come_back(&app, &cookie, &query).await, site, "invalid_request", "bad_oauth_state");
 }
 
+/// V14
 #[tokio::test]
 async fn of_many_who_come_back_at_once_one_is_let_in() {
     let (app, provider) = with_provider().await;
@@ -300,6 +307,7 @@ async fn of_many_who_come_back_at_once_one_is_let_in() {
     assert_eq!(replies.iter().filter(|reply| reply.status == 302).count(), 1);
 }
 
+/// V13, 2b.3, 2b.4
 #[tokio::test]
 async fn a_code_is_exchanged_by_who_knows_the_verifier() {
     let (app, provider) = with_provider().await;
@@ -331,6 +339,7 @@ async fn a_code_is_exchanged_by_who_knows_the_verifier() {
     assert_refused(&exchange(&code, VERIFIER).await, 422, "flow_state_expired");
 }
 
+/// V13, 2b.4
 #[tokio::test]
 async fn of_many_who_exchange_a_code_at_once_one_gets_a_session() {
     let (app, provider) = with_provider().await;
@@ -367,6 +376,7 @@ async fn who_refuses_at_the_provider_comes_back_with_an_error() {
     }
 }
 
+/// V5, 2b.7
 #[tokio::test]
 async fn a_provider_that_misbehaves_vouches_for_nobody() {
     let (app, provider) = with_provider().await;
@@ -457,7 +467,8 @@ pub(super) async fn add_custom(app: &TestApp, identifier: &str, issuer: &str) {
     assert_eq!(reply.status, 201, "{}", reply.text());
 }
 
-// RFC 9700 2b 6
+/// RFC 9700 2b 6
+/// 2b.6
 #[tokio::test]
 async fn two_providers_are_not_mixed_up() {
     let (app, honest) = with_provider().await;

@@ -29,6 +29,7 @@ async fn a_refresh_token_is_exchanged_for_the_next_pair() {
     assert_eq!(user.client.get("/auth/v1/user").await.status, 200);
 }
 
+/// V20
 #[tokio::test]
 async fn a_lost_answer_is_given_again() {
     let app = TestApp::new().await;
@@ -55,6 +56,7 @@ async fn who_goes_away_before_the_answer_gets_the_same_child_later() {
     assert_eq!(child(&app, &first["refresh_token"]).await["refresh_token"], second["refresh_token"]);
 }
 
+/// V20, 2b.5
 #[tokio::test]
 async fn fifty_refreshes_at_once_are_one_chain() {
     let app = TestApp::new().await;
@@ -76,6 +78,7 @@ async fn fifty_refreshes_at_once_are_one_chain() {
     child(&app, &token).await;
 }
 
+/// V20, 2b.5
 #[tokio::test]
 async fn an_old_token_ends_the_session() {
     let app = TestApp::new().await;
@@ -103,6 +106,7 @@ async fn how_late_a_client_may_be_is_the_tenants_choice() {
     assert_refused(&refresh(&app, &user.session["refresh_token"]).await, 400, "refresh_token_already_used");
 }
 
+/// V25
 #[tokio::test]
 async fn what_is_no_refresh_token_is_refused() {
     let app = TestApp::new().await;

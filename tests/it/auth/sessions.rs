@@ -72,6 +72,7 @@ async fn an_admin_sees_and_ends_sessions() {
     assert_refused(&app.service().get(nobody).await, 404, "user_not_found");
 }
 
+/// 2b.5
 #[tokio::test]
 async fn a_session_ends_with_its_timebox() {
     let app = TestApp::new().await;
@@ -96,6 +97,7 @@ async fn a_session_ends_with_its_timebox() {
     assert_refused(&holder(&app, &session).get("/auth/v1/user").await, 403, "session_not_found");
 }
 
+/// 2b.5
 #[tokio::test]
 async fn a_session_ends_when_it_is_not_used() {
     let app = TestApp::new().await;
@@ -175,7 +177,7 @@ async fn everywhere(client: &Client) -> Vec<u16> {
     statuses
 }
 
-// V22, V23, V24
+/// V22, V23, V24
 #[tokio::test]
 async fn whatever_ends_access_ends_it_on_every_surface() {
     let ends = [
@@ -215,7 +217,7 @@ async fn whatever_ends_access_ends_it_on_every_surface() {
     }
 }
 
-// V22
+/// V22
 #[tokio::test]
 async fn a_new_password_ends_the_other_sessions() {
     let app = TestApp::new().await;
@@ -227,7 +229,7 @@ async fn a_new_password_ends_the_other_sessions() {
     assert_eq!(refresh(&app, &user.session["refresh_token"]).await.status, 200);
 }
 
-// V23, V24
+/// V23, V24
 #[tokio::test]
 async fn a_suspended_tenant_serves_nobody() {
     let app = TestApp::new().await;
@@ -244,7 +246,7 @@ async fn a_suspended_tenant_serves_nobody() {
     assert_eq!(everywhere(&user.client).await, before);
 }
 
-// V25
+/// V25
 #[tokio::test]
 async fn a_token_is_good_whole_or_not_at_all() {
     let app = TestApp::new().await;
@@ -262,7 +264,7 @@ async fn a_token_is_good_whole_or_not_at_all() {
     assert_eq!(user.client.get("/auth/v1/user").await.status, 200);
 }
 
-// V21
+/// V21
 #[tokio::test]
 async fn what_was_ended_stays_ended_after_a_restart() {
     let app = TestApp::new().await;

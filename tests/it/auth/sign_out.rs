@@ -44,6 +44,7 @@ async fn everywhere(client: &Client) -> [String; 3] {
     [told(&auth, "error_code"), told(&storage, "statusCode"), told(&records, "code")]
 }
 
+/// V23
 #[tokio::test]
 async fn an_end_is_felt_at_once_on_every_surface() {
     let app = TestApp::new().await;
@@ -83,6 +84,7 @@ async fn a_bad_token_is_told_in_each_surfaces_words() {
     assert_eq!((&records.json()["message"], records.header("www-authenticate")), (&json!("JWT expired"), "Bearer error=\"invalid_token\""));
 }
 
+/// V9, V24
 #[tokio::test]
 async fn a_change_of_roles_is_felt_at_once() {
     let app = TestApp::new().await;

@@ -75,6 +75,13 @@ async fn an_address_that_was_proved_keeps_its_password() {
     let user = user_of(&app, &visit(&app, &provider).go(ada()).await).await;
     assert_eq!(user["app_metadata"]["providers"], json!(["email", "keycloak"]));
     assert!(password_opens(&app, PASSWORD).await);
+    // An admin's word is proof, too.
+    let (app, provider) = with_provider().await;
+    let user = app.user(EMAIL, &[]).await;
+    assert_eq!(app.service().put(&format!("/auth/v1/admin/users/{}", user.id), json!({ "email_confirm": true })).await.status, 200);
+    assert_eq!(user_of(&app, &visit(&app, &provider).go(ada()).await).await["id"], user.id.as_str());
+    assert!(password_opens(&app, PASSWORD).await);
+    assert_eq!(user.client.get("/auth/v1/user").await.status, 200);
 }
 
 /// V2, V29: a second factor is not passed by way of a provider, whoever enrolled it.

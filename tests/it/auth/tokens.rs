@@ -47,6 +47,7 @@ async fn refused_as_bad(app: &TestApp, token: &str) {
     assert_refused(&client.get("/auth/v1/admin/users").await, 403, "bad_jwt");
 }
 
+/// 2c.7
 #[tokio::test]
 async fn an_access_token_says_what_clients_read() {
     let app = TestApp::new().await;
@@ -70,6 +71,7 @@ async fn an_access_token_says_what_clients_read() {
     );
 }
 
+/// V28
 #[tokio::test]
 async fn a_token_ends_in_time() {
     let app = TestApp::new().await;
@@ -80,6 +82,7 @@ async fn a_token_ends_in_time() {
     refused_as_bad(&app, &text(&user.session)).await;
 }
 
+/// V17, V25, 2c.11, 2c.12
 #[tokio::test]
 async fn a_cut_or_changed_token_is_refused() {
     let app = TestApp::new().await;
@@ -107,6 +110,7 @@ async fn a_cut_or_changed_token_is_refused() {
     assert_eq!(user.client.get(USER).await.status, 200);
 }
 
+/// V17, 2c.1, 2c.2, 2c.3
 #[tokio::test]
 async fn the_algorithm_is_the_keys_and_not_the_tokens() {
     let app = TestApp::new().await;
@@ -133,6 +137,7 @@ async fn the_algorithm_is_the_keys_and_not_the_tokens() {
     }
 }
 
+/// V17, 2c.4, 2c.5, 2c.6, 2c.8
 #[tokio::test]
 async fn a_header_can_name_a_key_and_nothing_else() {
     let app = TestApp::new().await;
@@ -175,6 +180,7 @@ async fn a_header_can_name_a_key_and_nothing_else() {
     }
 }
 
+/// V18, V19, 2c.7
 #[tokio::test]
 async fn every_claim_that_counts_must_be_there_and_right() {
     let app = TestApp::new().await;
@@ -220,6 +226,7 @@ async fn every_claim_that_counts_must_be_there_and_right() {
     assert_refused(&with("sub", Some(json!(bob.id))).await, 403, "session_not_found");
 }
 
+/// V17, V9
 #[tokio::test]
 async fn what_a_token_says_of_roles_counts_for_nothing() {
     let app = TestApp::new().await;
@@ -233,6 +240,7 @@ async fn what_a_token_says_of_roles_counts_for_nothing() {
     }
 }
 
+/// V17, 2c.6
 #[tokio::test]
 async fn a_token_of_one_kind_is_good_for_nothing_else() {
     let app = TestApp::new().await;
@@ -242,6 +250,7 @@ async fn a_token_of_one_kind_is_good_for_nothing_else() {
     refused_as_bad(&app, user.session["refresh_token"].as_str().unwrap()).await;
 }
 
+/// V26, V33, 2b.10
 #[tokio::test]
 async fn a_token_and_a_key_belong_to_one_tenant() {
     let app = TestApp::new().await;
@@ -266,6 +275,7 @@ async fn a_token_and_a_key_belong_to_one_tenant() {
     refused_as_bad(&app, &forged).await;
 }
 
+/// V18
 #[tokio::test]
 async fn long_lived_keys_in_token_form_are_taken() {
     let app = TestApp::new().await;
@@ -298,6 +308,7 @@ async fn long_lived_keys_in_token_form_are_taken() {
     assert_refused(&app.nobody().key(&anon).get("/auth/v1/settings").await, 403, "bad_jwt");
 }
 
+/// V24, 2c.13
 #[tokio::test]
 async fn two_signing_keys_live_until_the_old_one_retires() {
     let app = TestApp::new().await;
@@ -311,6 +322,7 @@ async fn two_signing_keys_live_until_the_old_one_retires() {
     assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
 }
 
+/// V12
 #[tokio::test]
 async fn two_credentials_of_one_kind_are_refused() {
     let app = TestApp::new().await;

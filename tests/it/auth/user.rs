@@ -21,6 +21,7 @@ async fn what_a_user_notes_is_merged() {
     assert_refused(&user.client.put(USER, json!({ "data": { "y": "y".repeat(5000) } })).await, 400, "validation_failed");
 }
 
+/// V7, V27
 #[tokio::test]
 async fn a_user_gives_itself_no_role() {
     let app = TestApp::new().await;
@@ -33,6 +34,7 @@ async fn a_user_gives_itself_no_role() {
     assert_refused(&user.client.get("/auth/v1/admin/users").await, 403, "not_admin");
 }
 
+/// V22
 #[tokio::test]
 async fn a_new_password_ends_every_other_session() {
     let app = TestApp::new().await;

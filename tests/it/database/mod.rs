@@ -33,6 +33,7 @@ async fn ids(app: &TestApp) -> Vec<i64> {
     rows.into_iter().map(|(id,)| id).collect()
 }
 
+/// V36
 #[tokio::test]
 async fn a_write_that_nobody_waits_for_is_whole_and_takes_no_later_one_with_it() {
     let app = with_scratch().await;

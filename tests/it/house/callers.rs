@@ -101,6 +101,7 @@ async fn all_refuse(client: &Client, prefix: &str, who: &str, skip: impl Fn(&Rou
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// V26
 #[tokio::test]
 async fn nobody_is_answered_anywhere() {
     let app = TestApp::new().await;
@@ -109,6 +110,7 @@ async fn nobody_is_answered_anywhere() {
     all_refuse(&app.nobody(), "", "no key", may_be_public).await;
 }
 
+/// V33
 #[tokio::test]
 async fn a_foreign_tenants_keys_and_users_are_refused_everywhere() {
     let app = TestApp::new().await;
@@ -118,6 +120,7 @@ async fn a_foreign_tenants_keys_and_users_are_refused_everywhere() {
     }
 }
 
+/// V25
 #[tokio::test]
 async fn a_key_that_does_not_exist_opens_nothing() {
     let app = TestApp::new().await;
@@ -150,6 +153,7 @@ async fn a_publishable_key_opens_only_what_everybody_needs() {
     all_refuse(&app.anonymous(), "", "a publishable key", |route| is_for_everybody(&route.path) || route.path.starts_with("/storage/v1")).await;
 }
 
+/// V32
 #[tokio::test]
 async fn a_function_key_without_the_scope_opens_nothing() {
     let app = TestApp::new().await;
@@ -354,4 +358,57 @@ async fn what_is_open_tells_no_secret() {
             }
         }
     }
+}
+
+/// V33: however a path is written, it names one tenant, and the key has to be of that one.
+#[tokio::test]
+async fn a_path_names_one_tenant_however_it_is_written() {
+    let app = TestApp::new().await;
+    app.user_of(&app.other, "canary@example.org", &[]).await;
+    let paths = [
+        "/t/other/auth/v1/admin/users",
+        "/t/default/t/other/auth/v1/admin/users",
+        "/t/other/t/default/auth/v1/admin/users",
+        "/t/default/../other/auth/v1/admin/users",
+        "/t/other/../default/auth/v1/admin/users",
+        "/t/other%2f..%2fdefault/auth/v1/admin/users",
+        "/t/%6fther/auth/v1/admin/users",
+        "/t/OTHER/auth/v1/admin/users",
+        "/t/other%00/auth/v1/admin/users",
+        "/t//other/auth/v1/admin/users",
+        "//t/other/auth/v1/admin/users",
+        "/T/other/auth/v1/admin/users",
+        "/t/other/auth/v1/admin/users/",
+        "/t/other/auth/v1/./admin/users",
+        "/auth/v1/admin/users;t=other",
+        "/auth/v1/admin/users/../users",
+    ];
+    for path in paths {
+        for client in [app.service(), app.anonymous(), app.nobody()] {
+            let reply = client.get(path).await;
+            assert!(matches!(reply.status.as_u16(), 400 | 401 | 403 | 404), "{path}: {} {}", reply.status, reply.text());
+            assert!(!reply.text().contains("canary"), "{path}");
+        }
+    }
+    for query in ["tenant=other", "ref=other", "t=other", "tenant_id=2"] {
+        let reply = app.service().header("x-tenant", "other").header("x-basalt-tenant", "other").get(&format!("/auth/v1/admin/users?{query}")).await;
+        assert!(reply.status == 200 && !reply.text().contains("canary"), "{query}");
+    }
+}
+
+/// V37: what a method may not do, no header makes it do.
+#[tokio::test]
+async fn a_request_is_made_by_its_own_method() {
+    let app = TestApp::new().await;
+    let user = app.user("ann@example.org", &[]).await;
+    let at = of_user(&user);
+    let reader = app.function("users:read").await;
+    for name in ["x-http-method-override", "x-http-method", "x-method-override"] {
+        for method in ["DELETE", "PUT"] {
+            assert_eq!(reader.clone().header(name, method).get(&at).await.json()["id"], user.id.as_str());
+            let reply = reader.clone().header(name, method).post(&format!("{at}?_method={method}"), json!({ "_method": method, "role": "x" })).await;
+            assert!(reply.status.is_client_error(), "{name}: {}", reply.text());
+        }
+    }
+    assert_eq!(app.service().get(&at).await.json()["role"], "authenticated");
 }

@@ -63,6 +63,7 @@ fn collect_references(value: &serde_json::Value, into: &mut BTreeSet<String>) {
     }
 }
 
+/// V35
 #[test]
 fn every_key_of_a_tenants_table_begins_with_the_tenant() {
     let connection = sqlite();

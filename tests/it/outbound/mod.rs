@@ -35,7 +35,7 @@ async fn a_call_brings_status_headers_and_body() {
     assert_eq!(by_name.unwrap().status(), 200);
 }
 
-// V54
+/// V54
 #[tokio::test]
 async fn what_is_not_public_is_not_called() {
     let (app, server) = (TestApp::new().await, echo().await);
@@ -89,7 +89,7 @@ async fn without_protection_only_what_is_allowed_is_called() {
     }
 }
 
-// V54
+/// V54
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_is_not_followed() {
     let (app, inner) = (allowing().await, echo().await);
@@ -99,7 +99,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
     assert!(inner.asked().is_empty());
 }
 
-// V54
+/// V54
 #[tokio::test]
 async fn refused_closed_and_silent_are_one_error() {
     let app = allowing().await;

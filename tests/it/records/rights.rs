@@ -219,6 +219,7 @@ async fn an_employee_sees_colleagues_at_work_and_itself_whole() {
     assert_eq!(rows.as_array().unwrap().len(), 1);
 }
 
+/// V37
 #[tokio::test]
 async fn an_employee_changes_its_own_words_and_nothing_else() {
     let office = Office::new().await;
@@ -287,6 +288,7 @@ async fn roles_see_what_the_table_of_rights_says() {
     assert_eq!(office.payroll.patch("/rest/v1/compensations?base_minor=eq.777126", json!({ "base_minor": 5 })).await.status, 204);
 }
 
+/// V32, V37
 #[tokio::test]
 async fn a_function_does_what_its_scopes_say() {
     let office = Office::new().await;

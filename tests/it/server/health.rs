@@ -40,6 +40,7 @@ async fn metrics(test: &TestApp, peer: Option<&str>, headers: &[(&str, &str)]) -
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
+/// V26
 #[tokio::test]
 async fn metrics_are_for_this_machine_alone_unless_there_is_a_token() {
     let test = TestApp::new().await;

@@ -45,6 +45,7 @@ async fn has_no_part_in(client: &Client, bucket: &str, name: &str) {
     }
 }
 
+/// V37
 #[tokio::test]
 async fn strangers_have_no_part_in_a_private_file() {
     let app = app().await;
@@ -162,6 +163,7 @@ async fn an_employee_opens_its_own_slips_and_nobody_elses() {
     assert_eq!(list(&ann.client, "slips", &bob_id.to_string()).await, [""; 0]);
 }
 
+/// V37
 #[tokio::test]
 async fn an_admin_manages_everything_but_what_is_sealed() {
     let app = app().await;
@@ -228,6 +230,7 @@ async fn a_public_bucket_is_open_to_read_and_only_that() {
     }
 }
 
+/// V33, V37
 #[tokio::test]
 async fn a_tenant_sees_nothing_of_another() {
     let app = app().await;

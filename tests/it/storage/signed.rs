@@ -39,6 +39,7 @@ async fn a_signed_url_opens_its_object_for_a_while() {
     assert_eq!(refusal(&open(&app.nobody(), &url).await), "400 400 InvalidJWT InvalidJWT: token is expired");
 }
 
+/// V17, 2c.6
 #[tokio::test]
 async fn a_signed_url_opens_nothing_else() {
     let app = app().await;
@@ -77,6 +78,7 @@ async fn a_signed_url_opens_nothing_else() {
     assert_eq!(get(&service, "files/a").await.text(), "hello");
 }
 
+/// V34
 #[tokio::test]
 async fn a_signed_url_ends_with_its_object() {
     let app = app().await;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::TestApp;
 
+/// V34
 #[tokio::test]
 async fn operator_makes_changes_and_deletes_a_tenant() {
     let app = TestApp::new().await;
@@ -61,6 +62,7 @@ async fn bad_input_of_the_operator_is_refused_by_name() {
     assert_eq!(operator.get("/admin/v1/tenants?limit=1000").await.json()["tenants"].as_array().unwrap().len(), 2);
 }
 
+/// V26, V32
 #[tokio::test]
 async fn only_an_operator_key_opens_the_admin_surface() {
     let app = TestApp::new().await;
@@ -70,6 +72,7 @@ async fn only_an_operator_key_opens_the_admin_surface() {
     }
 }
 
+/// V24
 #[tokio::test]
 async fn a_key_is_shown_once_and_felt_when_it_is_revoked() {
     let app = TestApp::new().await;
@@ -93,6 +96,7 @@ async fn a_key_is_shown_once_and_felt_when_it_is_revoked() {
     assert_eq!(caller.get("/auth/v1/settings").await.status, 401);
 }
 
+/// V32
 #[tokio::test]
 async fn a_key_that_can_not_be_is_refused() {
     let app = TestApp::new().await;
@@ -122,6 +126,7 @@ async fn an_expired_key_opens_nothing() {
     assert_eq!(caller.get("/auth/v1/settings").await.status, 401);
 }
 
+/// V23
 #[tokio::test]
 async fn a_suspended_tenant_is_refused_until_it_is_active_again() {
     let app = TestApp::new().await;
@@ -136,6 +141,7 @@ async fn a_suspended_tenant_is_refused_until_it_is_active_again() {
     assert_eq!(status("deleted").await, 422);
 }
 
+/// V26
 #[tokio::test]
 async fn path_key_and_token_must_mean_one_tenant() {
     let app = TestApp::new().await;
@@ -172,6 +178,7 @@ async fn a_host_names_its_tenant_and_never_another() {
     }
 }
 
+/// V12, V26
 #[tokio::test]
 async fn a_key_comes_once_and_a_secret_one_never_in_the_url() {
     let app = TestApp::new().await;
@@ -190,6 +197,7 @@ async fn a_key_comes_once_and_a_secret_one_never_in_the_url() {
     assert_eq!(operators.get("/admin/v1/tenants").await.status, 401);
 }
 
+/// V24
 #[tokio::test]
 async fn a_suspension_is_not_undone_by_a_change_at_the_same_time() {
     let app = TestApp::new().await;
@@ -240,6 +248,7 @@ async fn a_rotated_signing_key_signs_at_once_and_the_old_one_still_verifies() {
     assert_eq!((&header["kid"], &header["alg"]), (&json!(kid), &json!("ES256")));
 }
 
+/// 2c.9
 #[tokio::test]
 async fn an_imported_secret_is_believed_and_never_published() {
     let app = TestApp::new().await;
@@ -260,6 +269,7 @@ async fn an_imported_secret_is_believed_and_never_published() {
     assert_eq!(import(json!({ "key": { "jwk": public }, "sign": true })).await.status, 422);
 }
 
+/// V34
 #[tokio::test]
 async fn nothing_is_left_of_a_deleted_tenant_and_nothing_is_missing_of_another() {
     let app = TestApp::new().await;
