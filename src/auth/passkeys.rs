@@ -21,7 +21,7 @@ use super::{
     factors::{insufficient, is_short_of_a_factor, refuse_anonymous},
     limits::{self, Bucket},
     model::Session,
-    request::{JsonBody, path_id},
+    request::{JsonBody, default_if_null, path_id},
     session::{self, Client, Proof},
     sql, webauthn,
 };
@@ -94,7 +94,7 @@ pub(super) struct PasskeyChallenge {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct PasskeyAnswer {
     /// The challenge that is answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_if_null")]
     #[schema(format = Uuid)]
     challenge_id: String,
     /// The browser's `PublicKeyCredential` as JSON.
@@ -303,7 +303,7 @@ pub(super) async fn list_passkeys(State(app): State<App>, current: CurrentUser) 
 #[derive(Deserialize, ToSchema)]
 pub(super) struct PasskeyChanges {
     /// What the user calls it, 1 to 120 characters.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_if_null")]
     #[schema(example = "Work laptop")]
     friendly_name: String,
 }

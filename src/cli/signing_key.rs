@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
+use serde_json::Value;
 
 use super::{Failure, SettingsFlags, say};
 use crate::{
@@ -39,7 +40,7 @@ enum Command {
         /// The key's kid, as "basalt signing-key list" shows it
         kid: String,
     },
-    /// Believe tokens signed with a key from elsewhere
+    /// Believe tokens signed with a key from elsewhere, or with one of several
     #[command(group(ArgGroup::new("key").required(true)))]
     Import {
         /// The tenant
@@ -48,10 +49,10 @@ enum Command {
         /// A file with the text of an HS256 secret (Supabase's "JWT secret")
         #[arg(long, value_name = "FILE", group = "key")]
         hs256: Option<PathBuf>,
-        /// A file with a JWK (RFC 7517): EC P-256, RSA or oct; an RSA key signs if its private part is there
+        /// A file with a JWK (RFC 7517), a list of them or a JWK set: EC P-256, RSA or oct
         #[arg(long, value_name = "FILE", group = "key")]
         jwk: Option<PathBuf>,
-        /// Sign new tokens with it too
+        /// Sign new tokens with it too; of several, with the one that says of itself that it is for signing
         #[arg(long)]
         sign: bool,
     },
@@ -75,16 +76,27 @@ impl SigningKey {
             Command::Import { tenant, hs256, jwk, sign } => {
                 let import = match (hs256, jwk) {
                     (Some(path), _) => SigningKeyImport::Hs256Secret(read(&path)?.trim_end().to_owned()),
-                    (None, Some(path)) => SigningKeyImport::Jwk(serde_json::from_str(&read(&path)?)?),
+                    (None, Some(path)) => read_jwk(&path)?,
                     (None, None) => return Err(Error::invalid("signing-key", "name the key's file: --hs256 FILE or --jwk FILE").into()),
                 };
-                let kid = tenants::import_signing_key(&app, &tenant, &import, sign).await?;
-                say!("Tenant {tenant} {} key {kid}", if sign { "signs with" } else { "believes" })?;
+                let kids = tenants::import_signing_keys(&app, &tenant, &import, sign).await?;
+                say!("Tenant {tenant} believes {}", kids.join(", "))?;
+                let keys = if sign { tenants::list_signing_keys(&app, &tenant).await? } else { Vec::new() };
+                for current in keys.iter().filter(|key| key.status == "current") {
+                    say!("Tenant {tenant} signs with {}", current.kid)?;
+                }
             }
         }
         app.close().await;
         Ok(())
     }
+}
+
+fn read_jwk(path: &PathBuf) -> Result<SigningKeyImport, Error> {
+    let json: Value =
+        serde_json::from_str(&read(path)?).map_err(|error| Error::invalid("--jwk", format!("{} is no JSON: {error}", path.display())))?;
+    let is_set = json.is_array() || json["keys"].is_array();
+    Ok(if is_set { SigningKeyImport::Jwks(json) } else { SigningKeyImport::Jwk(json) })
 }
 
 fn read(path: &PathBuf) -> Result<String, Error> {

@@ -279,27 +279,35 @@ async fn remove_signing_key(_: Operator, State(app): State<App>, Path((reference
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A signing key from elsewhere.
+/// A signing key from elsewhere, or several.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ImportedSigningKey {
     key: SigningKeyImport,
-    /// Whether new tokens are signed with it; otherwise it only checks tokens.
+    /// Whether new tokens are signed with it; otherwise it only checks tokens. Of several, the one that is meant to sign does
+    /// (`"key_ops": ["sign"]`).
     #[serde(default)]
     sign: bool,
 }
 
+/// Signing keys just taken over.
+#[derive(Serialize, ToSchema)]
+struct ImportedSigningKeys {
+    /// The `kid` of each, as tokens name it in their header.
+    kids: Vec<String>,
+}
+
 #[utoipa::path(post, path = "/admin/v1/tenants/{ref}/signing-keys/import", tag = "admin", params(("ref" = String, Path)), request_body = ImportedSigningKey, security(("operator" = [])), responses(
-    (status = 201, body = MadeSigningKey), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    (status = 201, body = ImportedSigningKeys), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 async fn import_signing_key(
     _: Operator,
     State(app): State<App>,
     Path(reference): Path<String>,
     request: Request,
-) -> Result<(StatusCode, Json<MadeSigningKey>), Problem> {
+) -> Result<(StatusCode, Json<ImportedSigningKeys>), Problem> {
     let import: ImportedSigningKey = read(&app, request).await?;
-    let kid = manage::import_signing_key(&app, &reference, &import.key, import.sign).await?;
-    Ok((StatusCode::CREATED, Json(MadeSigningKey { kid })))
+    let kids = manage::import_signing_keys(&app, &reference, &import.key, import.sign).await?;
+    Ok((StatusCode::CREATED, Json(ImportedSigningKeys { kids })))
 }
 
 async fn read<T: serde::de::DeserializeOwned>(app: &App, request: Request<Body>) -> Result<T, Problem> {

@@ -295,7 +295,10 @@ pub async fn revoke_operator_key(app: &App, id: Uuid) -> Result<()> {
 
 /// Replaces a tenant's signing key by a fresh one; the old one verifies for two days more. Answers the new key's id.
 pub async fn rotate_signing_key(app: &App, reference: &str) -> Result<String> {
-    add_signing_key(app, reference, NewSigningKey::generate()?, true).await
+    let key = NewSigningKey::generate()?;
+    let id = key.id.clone();
+    add_signing_keys(app, reference, vec![key], Some(id.clone())).await?;
+    Ok(id)
 }
 
 /// A signing key from elsewhere.
@@ -304,20 +307,33 @@ pub async fn rotate_signing_key(app: &App, reference: &str) -> Result<String> {
 pub enum SigningKeyImport {
     /// The text of an HS256 secret, as Supabase calls its "JWT secret".
     Hs256Secret(String),
-    /// A JWK (RFC 7517): EC P-256, RSA (public) or oct.
+    /// A JWK (RFC 7517): EC P-256, RSA or oct, with or without its private part.
     Jwk(serde_json::Value),
+    /// Several of them: a JWK set, as a `jwks.json` has it, or a list.
+    Jwks(serde_json::Value),
 }
 
-/// Takes over a signing key from elsewhere: tokens signed with it are believed, and with `sign` new ones are signed with it.
-pub async fn import_signing_key(app: &App, reference: &str, import: &SigningKeyImport, sign: bool) -> Result<String> {
-    let key = match import {
-        SigningKeyImport::Hs256Secret(secret) => NewSigningKey::from_hmac_secret(secret)?,
-        SigningKeyImport::Jwk(jwk) => NewSigningKey::from_jwk(jwk)?,
+/// Takes over signing keys from elsewhere, all of them or none: tokens signed with them are believed. With `sign`, new tokens are signed
+/// with the one that can sign; of several, with the one that is meant to (`"key_ops": ["sign"]`). Answers their ids.
+pub async fn import_signing_keys(app: &App, reference: &str, import: &SigningKeyImport, sign: bool) -> Result<Vec<String>> {
+    let keys = match import {
+        SigningKeyImport::Hs256Secret(secret) => vec![NewSigningKey::from_hmac_secret(secret)?],
+        SigningKeyImport::Jwk(jwk) => vec![NewSigningKey::from_jwk(jwk)?],
+        SigningKeyImport::Jwks(set) => NewSigningKey::from_jwks(set)?,
     };
-    if sign && !key.can_sign() {
-        return Err(Error::invalid("jwk", "has no private part this version can sign with; import it for checking only"));
+    let signer = if sign { Some(only_signer(&keys)?) } else { None };
+    add_signing_keys(app, reference, keys, signer).await
+}
+
+/// The one key that new tokens can be signed with.
+fn only_signer(keys: &[NewSigningKey]) -> Result<String> {
+    let able: Vec<&NewSigningKey> = keys.iter().filter(|key| key.can_sign()).collect();
+    let meant: Vec<&NewSigningKey> = able.iter().copied().filter(|key| key.is_meant_to_sign).collect();
+    match (able.as_slice(), meant.as_slice()) {
+        ([key], _) | (_, [key]) => Ok(key.id.clone()),
+        ([], _) => Err(Error::invalid("jwk", "has no private part this version can sign with; import it for checking only")),
+        _ => Err(Error::invalid("jwks", "several keys could sign; mark one of them with \"key_ops\": [\"sign\"]")),
     }
-    add_signing_key(app, reference, key, sign).await
 }
 
 /// The signing keys of a tenant, in the order they came.
@@ -353,21 +369,34 @@ pub async fn remove_signing_key(app: &App, reference: &str, kid: &str) -> Result
     Ok(())
 }
 
-async fn add_signing_key(app: &App, reference: &str, key: NewSigningKey, sign: bool) -> Result<String> {
-    let (now, app_for_write, reference, id) = (app.clock.now(), app.clone(), reference.to_owned(), key.id.clone());
-    let event = Event::new(Action::SigningKeyAdded).with("kid", id.clone()).with("algorithm", key.algorithm).with("signs", sign);
+/// Adds keys; the one of them that `signer` names signs from now on.
+async fn add_signing_keys(app: &App, reference: &str, keys: Vec<NewSigningKey>, signer: Option<String>) -> Result<Vec<String>> {
+    let (now, app_for_write, reference) = (app.clock.now(), app.clone(), reference.to_owned());
+    let ids = keys.iter().map(|key| key.id.clone()).collect();
+    let added: Vec<(NewSigningKey, Event)> = keys
+        .into_iter()
+        .map(|key| {
+            let event = Event::new(Action::SigningKeyAdded).with("kid", key.id.clone()).with("algorithm", key.algorithm);
+            let signs = signer.as_ref() == Some(&key.id);
+            (key, event.with("signs", signs))
+        })
+        .collect();
     app.db
         .write(move |tx| async move {
             let tenant = locked(&tx, &reference).await?.id;
-            if sign {
+            if signer.is_some() {
                 sql::retire_current_signing_key(&tx, tenant, now.plus_seconds(OVERLAP_SECONDS)).await?;
             }
-            store_signing_key(&app_for_write, &tx, tenant, now, key, if sign { "current" } else { "previous" }).await?;
-            audit::note(&tx, tenant, now, &event).await
+            for (key, event) in added {
+                let status = if signer.as_ref() == Some(&key.id) { "current" } else { "previous" };
+                store_signing_key(&app_for_write, &tx, tenant, now, key, status).await?;
+                audit::note(&tx, tenant, now, &event).await?;
+            }
+            Ok(())
         })
         .await?;
     app.tenants.forget();
-    Ok(id)
+    Ok(ids)
 }
 
 async fn store_signing_key(app: &App, tx: &Tx, tenant: TenantId, now: Timestamp, key: NewSigningKey, status: &str) -> Result<()> {

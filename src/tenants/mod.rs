@@ -24,7 +24,7 @@ pub use self::{
     key::{KeyKind, NewKey, read_key},
     manage::{
         FirstStart, KeyRequest, SigningKeyImport, TenantChange, create_key, create_operator_key, create_tenant, delete_tenant, first_start,
-        get_tenant, import_signing_key, list_keys, list_operator_keys, list_signing_keys, list_tenants, remove_signing_key, revoke_key,
+        get_tenant, import_signing_keys, list_keys, list_operator_keys, list_signing_keys, list_tenants, remove_signing_key, revoke_key,
         revoke_operator_key, rotate_signing_key, sealed_secret, set_status, update_tenant,
     },
     model::{Action, ApiKey, KeyGrant, Reference, SCOPE_RESOURCES, Scopes, Tenant, TenantStatus},

@@ -335,6 +335,8 @@ pub(super) struct NewSigningKey {
     pub(super) algorithm: &'static str,
     pub(super) secret: Option<Vec<u8>>,
     pub(super) public_jwk: Option<serde_json::Value>,
+    /// Whether it says of itself that it is for signing.
+    pub(super) is_meant_to_sign: bool,
 }
 
 impl NewSigningKey {
@@ -353,7 +355,7 @@ impl NewSigningKey {
             "x": base64url(&point[1..33]), "y": base64url(&point[33..65]),
         });
         let secret = pair.to_pkcs8v1().map_err(Error::internal)?.as_ref().to_vec();
-        Ok(Self { id, algorithm: "ES256", secret: Some(secret), public_jwk: Some(jwk) })
+        Ok(Self { id, algorithm: "ES256", secret: Some(secret), public_jwk: Some(jwk), is_meant_to_sign: false })
     }
 
     /// An HMAC secret that came from elsewhere, used as its text's bytes, as Supabase does.
@@ -361,53 +363,68 @@ impl NewSigningKey {
         if secret.len() < 32 {
             return Err(Error::invalid("secret", "an HS256 secret has at least 32 bytes (RFC 7518, 3.2)"));
         }
-        Ok(Self { id: hex(&random::<8>()), algorithm: "HS256", secret: Some(secret.as_bytes().to_vec()), public_jwk: None })
+        Ok(Self::hs256(hex(&random::<8>()), secret.as_bytes().to_vec()))
+    }
+
+    fn hs256(id: String, secret: Vec<u8>) -> Self {
+        Self { id, algorithm: "HS256", secret: Some(secret), public_jwk: None, is_meant_to_sign: false }
+    }
+
+    /// The keys of a JWK set (RFC 7517, 5), or of a list of JWKs.
+    pub(super) fn from_jwks(set: &serde_json::Value) -> Result<Vec<Self>> {
+        let jwks = set.as_array().or_else(|| set["keys"].as_array()).filter(|jwks| !jwks.is_empty());
+        let jwks = jwks.ok_or_else(|| Error::invalid("jwks", "take {\"keys\": […]} or a list, with at least one key"))?;
+        jwks.iter().map(Self::from_jwk).collect()
     }
 
     /// A JWK (RFC 7517): EC P-256 or RSA with or without its private part, or `oct`.
     pub(super) fn from_jwk(jwk: &serde_json::Value) -> Result<Self> {
-        let text = |name: &str| jwk[name].as_str();
-        let bytes = |name: &'static str| {
-            text(name).and_then(from_base64url).ok_or_else(|| Error::invalid("jwk", format!("\"{name}\" is missing or not base64url")))
-        };
-        let id = text("kid").map(str::to_owned);
-        match text("kty") {
-            Some("EC") if text("crv") == Some("P-256") => {
-                let point = [[4].as_slice(), &bytes("x")?, &bytes("y")?].concat();
-                if point.len() != 65 {
-                    return Err(Error::invalid("jwk", "\"x\" and \"y\" have 32 bytes each"));
-                }
-                if text("d").is_some() {
-                    let pair = EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &bytes("d")?, &point)
-                        .map_err(|_| Error::invalid("jwk", "\"d\" is not the private key of \"x\" and \"y\""))?;
-                    return Self::es256(&pair, id);
-                }
-                let id = id.unwrap_or_else(|| hex(&random::<8>()));
-                let public = json!({
-                    "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": ["verify"], "kid": id,
-                    "x": jwk["x"], "y": jwk["y"],
-                });
-                Ok(Self { id, algorithm: "ES256", secret: None, public_jwk: Some(public) })
-            }
-            Some("RSA") => {
-                if bytes("n")?.len() < 256 {
-                    return Err(Error::invalid("jwk", "an RSA key has at least 2,048 bits"));
-                }
-                bytes("e")?;
-                let id = id.unwrap_or_else(|| hex(&random::<8>()));
-                let public = json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "key_ops": ["verify"], "kid": id, "n": jwk["n"], "e": jwk["e"] });
-                let secret = if text("d").is_some() { Some(rsa_pkcs8(bytes)?) } else { None };
-                Ok(Self { id, algorithm: "RS256", secret, public_jwk: Some(public) })
-            }
+        let id = jwk["kid"].as_str().map_or_else(|| hex(&random::<8>()), str::to_owned);
+        let key = match jwk["kty"].as_str() {
+            Some("EC") if jwk["crv"] == "P-256" => Self::from_ec_jwk(jwk, id)?,
+            Some("RSA") => Self::from_rsa_jwk(jwk, id)?,
             Some("oct") => {
-                let secret = bytes("k")?;
+                let secret = jwk_bytes(jwk, "k")?;
                 if secret.len() < 32 {
                     return Err(Error::invalid("jwk", "an HS256 secret has at least 32 bytes (RFC 7518, 3.2)"));
                 }
-                Ok(Self { id: id.unwrap_or_else(|| hex(&random::<8>())), algorithm: "HS256", secret: Some(secret), public_jwk: None })
+                Self::hs256(id, secret)
             }
-            _ => Err(Error::invalid("jwk", "take a key of type EC (P-256), RSA or oct")),
+            _ => return Err(Error::invalid("jwk", "take a key of type EC (P-256), RSA or oct")),
+        };
+        if let Some(algorithm) = jwk["alg"].as_str().filter(|algorithm| *algorithm != key.algorithm) {
+            let why = format!("its \"alg\" is {algorithm}; keys of its type are taken for {} alone", key.algorithm);
+            return Err(Error::invalid("jwk", why));
         }
+        let is_meant_to_sign = jwk["key_ops"].as_array().is_some_and(|uses| uses.iter().any(|one| one == "sign"));
+        Ok(Self { is_meant_to_sign, ..key })
+    }
+
+    fn from_ec_jwk(jwk: &serde_json::Value, id: String) -> Result<Self> {
+        let point = [[4].as_slice(), &jwk_bytes(jwk, "x")?, &jwk_bytes(jwk, "y")?].concat();
+        if point.len() != 65 {
+            return Err(Error::invalid("jwk", "\"x\" and \"y\" have 32 bytes each"));
+        }
+        if jwk["d"].is_string() {
+            let pair = EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &jwk_bytes(jwk, "d")?, &point)
+                .map_err(|_| Error::invalid("jwk", "\"d\" is not the private key of \"x\" and \"y\""))?;
+            return Self::es256(&pair, Some(id));
+        }
+        let public = json!({
+            "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": ["verify"], "kid": id,
+            "x": jwk["x"], "y": jwk["y"],
+        });
+        Ok(Self { id, algorithm: "ES256", secret: None, public_jwk: Some(public), is_meant_to_sign: false })
+    }
+
+    fn from_rsa_jwk(jwk: &serde_json::Value, id: String) -> Result<Self> {
+        if jwk_bytes(jwk, "n")?.len() < 256 {
+            return Err(Error::invalid("jwk", "an RSA key has at least 2,048 bits"));
+        }
+        jwk_bytes(jwk, "e")?;
+        let public = json!({ "kty": "RSA", "alg": "RS256", "use": "sig", "key_ops": ["verify"], "kid": id, "n": jwk["n"], "e": jwk["e"] });
+        let secret = if jwk["d"].is_string() { Some(rsa_pkcs8(jwk)?) } else { None };
+        Ok(Self { id, algorithm: "RS256", secret, public_jwk: Some(public), is_meant_to_sign: false })
     }
 
     /// Whether this key can sign, or only check.
@@ -416,8 +433,14 @@ impl NewSigningKey {
     }
 }
 
+fn jwk_bytes(jwk: &serde_json::Value, name: &str) -> Result<Vec<u8>> {
+    let bytes = jwk[name].as_str().and_then(from_base64url);
+    bytes.ok_or_else(|| Error::invalid("jwk", format!("\"{name}\" is missing or not base64url")))
+}
+
 /// The private RSA key of a JWK, in the form that is stored.
-fn rsa_pkcs8(bytes: impl Fn(&'static str) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+fn rsa_pkcs8(jwk: &serde_json::Value) -> Result<Vec<u8>> {
+    let bytes = |name: &str| jwk_bytes(jwk, name);
     let components = KeyPairComponents {
         public_key: RsaPublicKeyComponents { n: bytes("n")?, e: bytes("e")? },
         d: bytes("d")?,

@@ -19,7 +19,7 @@ use crate::{
     auth::{
         caller::{UserReader, UserWriter},
         error::{AuthError, AuthFailures},
-        request::{JsonBody, path_id},
+        request::{JsonBody, default_if_null, path_id},
         sql,
     },
     error::{ConstraintKind, Error},
@@ -45,7 +45,7 @@ pub(in crate::auth) async fn list_factors_of_user(
 #[derive(Deserialize, ToSchema)]
 pub(in crate::auth) struct FactorChanges {
     /// What the user is to call it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_if_null")]
     friendly_name: String,
 }
 

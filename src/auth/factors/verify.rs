@@ -26,7 +26,7 @@ use crate::{
         hooks::{self, FactorAttempt},
         limits::{self, Bucket},
         model::{Session, SessionRow},
-        request::JsonBody,
+        request::{JsonBody, default_if_null},
         session::{self, Client, Opened, Proof},
         sql,
         webauthn::{self, Ceremony},
@@ -44,10 +44,10 @@ const LOCK_SECONDS: i64 = 300;
 #[derive(Deserialize, ToSchema)]
 pub(in crate::auth) struct FactorProof {
     /// The challenge that is answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_if_null")]
     challenge_id: Uuid,
     /// The code of the app or the phone.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_if_null")]
     #[schema(example = "123456")]
     code: String,
     /// What the authenticator answered.

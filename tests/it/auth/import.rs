@@ -329,11 +329,62 @@ async fn an_admin_gives_a_user_a_hash_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_project_moves_and_nobody_is_signed_out() {
+    let app = TestApp::new().await;
+    let files = Files::new();
+    let (ada, session, moment) = ("11111111-1111-4111-8111-111111111111", "33333333-3333-4333-8333-333333333333", "2024-01-02T03:04:05Z");
+    let rows = [
+        json!({ "id": ada, "email": "ada@example.com", "encrypted_password": BCRYPT, "email_confirmed_at": moment, "created_at": moment }),
+        json!({ "id": session, "user_id": ada, "aal": "aal1", "created_at": moment }),
+        json!({ "token": "abcdefghij33", "session_id": session, "user_id": ada, "revoked": false }),
+    ];
+    let rows = files.write("rows.ndjson", &rows.map(|row| row.to_string()).join("\n"));
+    let report = import(&app, Source::Supabase, &[&rows], false).await;
+    assert_eq!((report.made, report.sessions, report.tokens), (1, 1, 1), "{report:?}");
+    let secret = "a secret of at least thirty-two bytes";
+    tenants::import_signing_keys(&app.app, TENANT, &tenants::SigningKeyImport::Hs256Secret(secret.to_owned()), false).await.unwrap();
+    let issuer = "https://abcdefghijklmnopqrst.supabase.co/auth/v1";
+    set(&app, json!({ "sessions": { "accepted_issuers": [issuer] } })).await;
+    let now = app.app.clock.now().seconds();
+    let token = |claims: Value| {
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &jsonwebtoken::EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    };
+    // The keys that apps and servers have, as the project has made them: good for ten years.
+    let key =
+        |role: &str| token(json!({ "iss": "supabase", "ref": "abcdefghijklmnopqrst", "role": role, "iat": now - 1000, "exp": now + 315_360_000 }));
+    let (anon, service) = (app.nobody().key(&key("anon")), app.nobody().key(&key("service_role")));
+    assert_eq!(service.get("/auth/v1/admin/users").await.json()["users"][0]["id"], ada);
+    assert_eq!(service.get("/rest/v1/employees").await.status, 200);
+    assert_refused(&anon.get("/auth/v1/admin/users").await, 403, "not_admin");
+    // The token that a browser holds at this moment.
+    let held = token(json!({ "iss": issuer, "sub": ada, "aud": "authenticated", "role": "authenticated", "iat": now - 3000, "exp": now + 600,
+        "email": "ada@example.com", "phone": "", "app_metadata": {}, "user_metadata": {}, "aal": "aal1", "amr": [], "session_id": session, "is_anonymous": false }));
+    let browser = anon.clone().bearer(&held);
+    assert_eq!(browser.get("/auth/v1/user").await.json()["id"], ada);
+    // Records know the user as well: as one who has no role.
+    assert_eq!(browser.get("/rest/v1/employees").await.json()["code"], "42501");
+    // What it does next: it exchanges the token that the project gave it, and goes on with ours.
+    let exchanged = anon.post("/auth/v1/token?grant_type=refresh_token", json!({ "refresh_token": "abcdefghij33" })).await;
+    assert_eq!(exchanged.status, 200, "{}", exchanged.text());
+    let fresh = exchanged.json();
+    let claims: Value =
+        serde_json::from_slice(&basalt::crypto::from_base64url(fresh["access_token"].as_str().unwrap().split('.').nth(1).unwrap()).unwrap()).unwrap();
+    assert_eq!((&claims["session_id"], &claims["sub"]), (&json!(session), &json!(ada)));
+    let browser = anon.clone().bearer(fresh["access_token"].as_str().unwrap());
+    assert_eq!(browser.get("/auth/v1/user").await.status, 200);
+    let next = anon.post("/auth/v1/token?grant_type=refresh_token", json!({ "refresh_token": fresh["refresh_token"] })).await;
+    assert_eq!(next.status, 200, "{}", next.text());
+    // Who signs out is out, by the old token, too.
+    assert_eq!(browser.post("/auth/v1/logout", json!({})).await.status, 204);
+    assert_refused(&anon.bearer(&held).get("/auth/v1/user").await, 403, "session_not_found");
+}
+
+#[tokio::test]
 async fn an_old_projects_tokens_are_believed_once_its_issuer_is() {
     let app = TestApp::new().await;
     let user = app.user("ada@example.com", &[]).await;
     let secret = "a secret of at least thirty-two bytes";
-    tenants::import_signing_key(&app.app, TENANT, &tenants::SigningKeyImport::Hs256Secret(secret.to_owned()), false).await.unwrap();
+    tenants::import_signing_keys(&app.app, TENANT, &tenants::SigningKeyImport::Hs256Secret(secret.to_owned()), false).await.unwrap();
     let now = app.app.clock.now().seconds();
     let session: Value =
         serde_json::from_slice(&basalt::crypto::from_base64url(user.session["access_token"].as_str().unwrap().split('.').nth(1).unwrap()).unwrap())

@@ -38,7 +38,7 @@ async fn own_token(app: &TestApp, kind: TokenKind, claims: &Value) -> String {
 }
 
 async fn import_secret(app: &TestApp) -> String {
-    tenants::import_signing_key(&app.app, TENANT, &SigningKeyImport::Hs256Secret(SECRET.to_owned()), false).await.unwrap()
+    tenants::import_signing_keys(&app.app, TENANT, &SigningKeyImport::Hs256Secret(SECRET.to_owned()), false).await.unwrap().remove(0)
 }
 
 async fn refused_as_bad(app: &TestApp, token: &str) {

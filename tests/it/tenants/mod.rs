@@ -3,6 +3,11 @@
 mod changes;
 mod keys_and_settings;
 
+use aws_lc_rs::{
+    encoding::AsBigEndian as _,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+};
+use basalt::crypto::base64url;
 use serde_json::json;
 
 use crate::support::TestApp;
@@ -270,6 +275,49 @@ async fn an_imported_secret_is_believed_and_never_published() {
 }
 
 /// V34
+#[tokio::test]
+async fn a_whole_set_of_keys_is_taken_over_or_none_of_it() {
+    let app = TestApp::new().await;
+    let import = async |body| app.operator().post("/admin/v1/tenants/default/signing-keys/import", body).await;
+    let count = async || app.operator().get("/admin/v1/tenants/default/signing-keys").await.json().as_array().unwrap().len();
+    let secret = "a-secret-that-came-from-elsewhere-and-is-long";
+    let checks = json!({ "kty": "oct", "k": base64url(secret.as_bytes()), "kid": "old-1", "alg": "HS256", "key_ops": ["verify"] });
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let (point, private) = (pair.public_key().as_ref(), pair.private_key().as_be_bytes().unwrap());
+    let (x, y, d) = (base64url(&point[1..33]), base64url(&point[33..]), base64url(private.as_ref()));
+    let signs = json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y, "d": d, "kid": "old-2", "alg": "ES256", "key_ops": ["sign", "verify"] });
+    let mut unmarked = signs.clone();
+    unmarked["key_ops"] = json!(["verify"]);
+    for (keys, why) in [
+        (json!([]), "at least one key"),
+        (json!([checks, { "kty": "OKP", "crv": "Ed25519", "x": "AAAA" }]), "EC (P-256), RSA or oct"),
+        (json!([checks, { "kty": "RSA", "n": base64url(&[255; 256]), "e": "AQAB", "alg": "RS512" }]), "RS512"),
+        (json!([checks, unmarked]), "several keys could sign"),
+    ] {
+        let refused = import(json!({ "key": { "jwks": keys }, "sign": true })).await;
+        assert_eq!(refused.status, 422, "{}", refused.text());
+        assert!(refused.text().contains(why), "{}", refused.text());
+    }
+    assert_eq!(count().await, 1);
+    let imported = import(json!({ "key": { "jwks": { "keys": [checks, signs] } }, "sign": true })).await;
+    assert_eq!((imported.status.as_u16(), imported.json()), (201, json!({ "kids": ["old-1", "old-2"] })), "{}", imported.text());
+    assert_eq!(import(json!({ "key": { "jwks": [{ "kty": "oct", "k": base64url(&[1; 32]), "kid": "new" }, checks] } })).await.status, 409);
+    assert_eq!(count().await, 3);
+    // What the project signed is believed, and the next token is as it would have been there.
+    let now = app.app.clock.now().seconds();
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let claims = json!({ "role": "service_role", "iss": "supabase", "exp": now + 600 });
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    assert_eq!(app.nobody().key(&token).get("/auth/v1/admin/users").await.status, 200);
+    let user = app.user("ann@example.org", &[]).await;
+    let header = jsonwebtoken::decode_header(user.session["access_token"].as_str().unwrap()).unwrap();
+    assert_eq!(header.kid.as_deref(), Some("old-2"));
+    assert_eq!(user.client.get("/auth/v1/user").await.status, 200);
+    let published = app.anonymous().get("/auth/v1/.well-known/jwks.json").await.json();
+    let published = published["keys"].as_array().unwrap().iter().find(|key| key["kid"] == "old-2").unwrap().clone();
+    assert_eq!((&published["x"], published.get("d")), (&json!(x), None));
+}
+
 #[tokio::test]
 async fn nothing_is_left_of_a_deleted_tenant_and_nothing_is_missing_of_another() {
     let app = TestApp::new().await;
