@@ -19,7 +19,7 @@ use crate::{
     app::App,
     crypto::sha256,
     db::Timestamp,
-    http::{ActorKind, KeyIsOptional, Surface, note_actor, note_tenant},
+    http::{ActorKind, KeyIsOptional, Surface, note_actor, note_tenant, note_true_status},
     tenants::{self, Action, KeyGrant, Refusal, Resolved, Scopes, Tenant, TenantId, TokenError, TokenKind},
 };
 
@@ -163,6 +163,9 @@ async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, CallerError> {
         refusal => CallerError::Refused(refusal.to_string()),
     })?;
     note_tenant(parts, &resolved.tenant.reference);
+    if resolved.tenant.settings.storage.true_status {
+        note_true_status();
+    }
     Ok(resolved)
 }
 

@@ -9,21 +9,9 @@ use super::{
     error::{Code, ErrorBody, StorageError},
     extract::{Asked, BucketPath, JsonBody},
     model::{Bucket, BucketName, MimePattern, SizeLimit},
-    rules::{self, Filter},
-    sql,
+    rules, sql, tasks,
 };
-use crate::{
-    app::App,
-    auth::{Caller, Principal},
-    db,
-    error::Error,
-    tenants::TenantId,
-};
-
-/// More objects than this are not emptied in one request.
-const MOST_EMPTIED: i64 = 200_000;
-/// Objects removed in one transaction.
-const BATCH: i64 = 1000;
+use crate::{app::App, auth::Caller, db, error::Error};
 
 /// A bucket.
 #[derive(Serialize, ToSchema)]
@@ -104,16 +92,12 @@ pub(super) async fn create_bucket(caller: Caller, State(app): State<App>, JsonBo
         return Err(StorageError::refused_row());
     }
     let now = app.clock.now();
-    let owner_id = match &caller.principal {
-        Principal::User(user) => Some(user.user_id.to_string()),
-        _ => None,
-    };
     let bucket = Bucket {
         id: name.as_str().to_owned(),
         public: new.public.unwrap_or_default(),
         file_size_limit: new.file_size_limit.map(|limit| limit.0),
         allowed_mime_types: mime_column(new.allowed_mime_types),
-        owner_id,
+        owner_id: rules::owner_of_new(&caller),
         created_at: now,
         updated_at: now,
     };
@@ -170,13 +154,18 @@ pub(super) async fn list_buckets(
     if let Some(search) = page.search.filter(|search| !search.is_empty()).map(|search| search.to_lowercase()) {
         buckets.retain(|bucket| bucket.id.to_lowercase().contains(&search));
     }
+    let descending = match page.sort_order.as_deref() {
+        None | Some("" | "asc") => false,
+        Some("desc") => true,
+        Some(other) => return Err(StorageError::invalid(format!("\"{other}\" is no order; write asc or desc"))),
+    };
     match page.sort_column.as_deref() {
         None | Some("id" | "name") => {}
         Some("created_at") => buckets.sort_by_key(|bucket| bucket.created_at),
         Some("updated_at") => buckets.sort_by_key(|bucket| bucket.updated_at),
         Some(other) => return Err(StorageError::invalid(format!("\"{other}\" is no column to sort by"))),
     }
-    if page.sort_order.as_deref() == Some("desc") {
+    if descending {
         buckets.reverse();
     }
     let kind = knows_types(&headers).then_some("STANDARD");
@@ -286,7 +275,7 @@ pub(super) async fn delete_bucket(caller: Caller, State(app): State<App>, Bucket
     }
 }
 
-/// Removes every object of a bucket.
+/// Removes every object of a bucket: thousands at once, and of more than that the rest soon after.
 #[utoipa::path(post, path = "/storage/v1/bucket/{bucket}/empty", tag = "storage", params(("bucket" = String, Path, description = "The bucket")),
     security(("apikey" = []), ("user" = [])), responses(
     (status = 200, body = Done), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody)))]
@@ -295,24 +284,6 @@ pub(super) async fn empty_bucket(caller: Caller, State(app): State<App>, BucketP
         return Err(StorageError::new(Code::InvalidRole, "Access denied: Invalid role"));
     }
     visible(&app, &caller, &name).await?;
-    let tenant = caller.tenant.id;
-    let count = sql::count_objects(&app.db.read().await?, tenant, name.as_str(), MOST_EMPTIED + 1).await?;
-    if count > MOST_EMPTIED {
-        let message = format!("the bucket has more than {MOST_EMPTIED} objects; remove some of them by name first");
-        return Err(StorageError::invalid(message));
-    }
-    while remove_batch(&app, tenant, &name).await? {}
+    tasks::empty_bucket(&app, &caller, &name).await?;
     Ok(Json(Done { message: "Empty bucket has been queued. Completion may take up to an hour." }))
-}
-
-/// Removes the first objects of a bucket; false when there are none.
-async fn remove_batch(app: &App, tenant: TenantId, name: &BucketName) -> Result<bool, Error> {
-    let (now, name) = (app.clock.now(), name.as_str().to_owned());
-    app.db
-        .write(move |tx| async move {
-            let names: Vec<String> = sql::first_names(&tx, tenant, &name, BATCH).await?.into_iter().map(|(name,)| name).collect();
-            sql::delete_objects(&tx, tenant, now, &name, &names, &Filter::All).await?;
-            Ok(!names.is_empty())
-        })
-        .await
 }

@@ -1,4 +1,4 @@
-//! The errors of the storage wire: four strings, and for most of them HTTP 400, whatever the error is.
+//! The errors of the storage wire: four strings, and for most of them HTTP 400, whatever the error is. A tenant can have the true status.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::{
     blobs::PutError,
     error::{ConstraintKind, Error},
-    http::{Surface, SurfaceError, body::BodyError},
+    http::{Surface, SurfaceError, body::BodyError, wants_true_status},
 };
 
 /// The codes of this wire.
@@ -65,6 +65,11 @@ impl Code {
             Self::InvalidRange => ("InvalidRange", 416, "InvalidRange", 416),
             Self::UnsupportedMediaType => ("InvalidRequest", 415, "Error", 400),
         }
+    }
+
+    /// The status that it means.
+    pub(super) fn true_status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().1).unwrap_or(StatusCode::BAD_REQUEST)
     }
 }
 
@@ -184,7 +189,7 @@ impl IntoResponse for StorageError {
         };
         let (name, told, label, status) = code.row();
         let body = ErrorBody { status_code: told.to_string(), error: label.to_owned(), message: message.into_owned(), code: name.to_owned() };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        let status = if wants_true_status() { code.true_status() } else { StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST) };
         (status, Json(body)).into_response()
     }
 }

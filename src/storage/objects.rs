@@ -189,8 +189,8 @@ async fn remove(app: &App, caller: &Caller, bucket: &BucketName, names: Vec<Stri
     if filter.is_nothing() {
         return Ok(Vec::new());
     }
-    // What is no key is the name of nothing; and NUL is no text for PostgreSQL.
-    let names: Vec<String> = names.into_iter().filter(|name| ObjectKey::read(name).is_ok()).collect();
+    // What is no key is the name of nothing.
+    let names: Vec<String> = names.iter().filter_map(|name| ObjectKey::read(name).ok()).map(|key| key.as_str().to_owned()).collect();
     let (tenant, now, bucket) = (caller.tenant.id, app.clock.now(), bucket.as_str().to_owned());
     Ok(app.db.write(move |tx| async move { sql::delete_objects(&tx, tenant, now, &bucket, &names, &filter).await }).await?)
 }

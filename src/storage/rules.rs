@@ -5,14 +5,16 @@
 //!
 //! Sealed buckets (a setting of the tenant, payslips by default) are outside of what `admin` may see, and are never public.
 
-use super::model::Bucket;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Bucket, ObjectKey};
 use crate::{
     auth::{Caller, Principal},
     tenants,
 };
 
 /// What can be done with an object. Signing, listing and copying from are selecting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) enum Action {
     Select,
     Insert,
@@ -76,19 +78,18 @@ const RULES: &[Rule] = &[
     Rule { who: Who::Role("payroll"), buckets: Buckets::Sealed, actions: EVERYTHING, condition: Condition::Always },
 ];
 
-/// What one caller may do in one bucket.
-#[derive(Clone, Debug)]
+/// What one caller may do in one bucket. It can be written down, for work that follows the request.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Rights {
     /// What the caller's new objects have as their owner.
     pub(super) owner: Option<String>,
     grants: Vec<Grant>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Grant {
-    actions: &'static [Action],
-    owner: Option<String>,
-    under: Option<String>,
+    actions: Vec<Action>,
+    fit: Fit,
 }
 
 /// The objects of a bucket that an action is allowed on.
@@ -99,25 +100,61 @@ pub(super) enum Filter {
     Any(Vec<Fit>),
 }
 
-/// One way for an object to be allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fit {
-    Owner(String),
+/// One way for an object to be allowed: all that is said here is so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct Fit {
+    pub(super) owner: Option<String>,
+    pub(super) name: Option<NameFit>,
+}
+
+/// Which names fit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) enum NameFit {
+    Is(String),
     /// Below this prefix, which ends in a slash.
     Under(String),
-    Both {
-        owner: String,
-        under: String,
-    },
 }
 
 impl Rights {
+    /// All that can be done.
+    pub(super) fn all() -> Self {
+        Self { owner: None, grants: vec![Grant { actions: EVERYTHING.to_vec(), fit: Fit::default() }] }
+    }
+
+    /// What a signed URL lets its holder do: upload this one object, and replace what is there as far as `replace` says.
+    pub(super) fn of_signed_upload(owner: Option<String>, key: &ObjectKey, replace: Replace) -> Self {
+        let fit = Fit { owner: None, name: Some(NameFit::Is(key.as_str().to_owned())) };
+        let update = match replace {
+            Replace::Nothing => None,
+            Replace::Own => Some(Fit { owner: owner.clone(), ..fit.clone() }),
+            Replace::Any => Some(fit.clone()),
+        };
+        let insert = Grant { actions: vec![Insert], fit };
+        let update = update.map(|fit| Grant { actions: vec![Update], fit });
+        Self { owner, grants: std::iter::once(insert).chain(update).collect() }
+    }
+
+    /// Whose object of this name the caller may replace.
+    pub(super) fn may_replace(&self, name: &str) -> Replace {
+        if self.allow(Update, name, None) {
+            Replace::Any
+        } else if self.owner.is_some() && self.allow(Update, name, self.owner.as_deref()) {
+            Replace::Own
+        } else {
+            Replace::Nothing
+        }
+    }
+
     /// Whether the action is allowed on an object of this name and owner.
     pub(super) fn allow(&self, action: Action, name: &str, owner: Option<&str>) -> bool {
         self.grants.iter().any(|grant| {
             grant.actions.contains(&action)
-                && grant.owner.as_deref().is_none_or(|wanted| owner == Some(wanted))
-                && grant.under.as_deref().is_none_or(|prefix| name.starts_with(prefix))
+                && grant.fit.owner.as_deref().is_none_or(|wanted| owner == Some(wanted))
+                && match &grant.fit.name {
+                    None => true,
+                    Some(NameFit::Is(wanted)) => name == wanted,
+                    Some(NameFit::Under(prefix)) => name.starts_with(prefix),
+                }
         })
     }
 
@@ -128,16 +165,18 @@ impl Rights {
 
     /// Which objects the action is allowed on.
     pub(super) fn filter(&self, action: Action) -> Filter {
-        let grants = self.grants.iter().filter(|grant| grant.actions.contains(&action));
-        let fits = grants.map(|grant| match (grant.owner.clone(), grant.under.clone()) {
-            (None, None) => None,
-            (Some(owner), None) => Some(Fit::Owner(owner)),
-            (None, Some(under)) => Some(Fit::Under(under)),
-            (Some(owner), Some(under)) => Some(Fit::Both { owner, under }),
-        });
-        // One grant without a condition is all objects.
-        fits.collect::<Option<Vec<_>>>().map_or(Filter::All, Filter::Any)
+        let fits: Vec<Fit> = self.grants.iter().filter(|grant| grant.actions.contains(&action)).map(|grant| grant.fit.clone()).collect();
+        if fits.contains(&Fit::default()) { Filter::All } else { Filter::Any(fits) }
     }
+}
+
+/// Whose object may be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Replace {
+    Nothing,
+    Own,
+    Any,
 }
 
 impl Filter {
@@ -148,12 +187,17 @@ impl Filter {
 
 /// What the caller may do with the objects of a bucket.
 pub(super) fn rights(caller: &Caller, bucket: &str) -> Rights {
-    let owner = match &caller.principal {
-        Principal::User(user) => Some(user.user_id.to_string()),
-        _ => None,
-    };
+    let owner = owner_of_new(caller);
     let grants = RULES.iter().filter_map(|rule| grant(rule, caller, bucket)).collect();
     Rights { owner, grants }
+}
+
+/// Who is the owner of what the caller makes.
+pub(super) fn owner_of_new(caller: &Caller) -> Option<String> {
+    match &caller.principal {
+        Principal::User(user) => Some(user.user_id.to_string()),
+        _ => None,
+    }
 }
 
 fn grant(rule: &Rule, caller: &Caller, bucket: &str) -> Option<Grant> {
@@ -170,13 +214,14 @@ fn grant(rule: &Rule, caller: &Caller, bucket: &str) -> Option<Grant> {
         (Who::Role(wanted), Principal::User(user)) if user.roles.has(wanted) => Some(user),
         _ => return None,
     };
-    let (owner, under) = match rule.condition {
-        Condition::Always => (None, None),
-        Condition::Owner => (Some(user?.user_id.to_string()), None),
-        Condition::UnderUser => (None, Some(format!("{}/", user?.user_id))),
-        Condition::UnderEmployee => (None, Some(format!("{}/", user?.employee_id?))),
+    let under = |folder: String| Fit { owner: None, name: Some(NameFit::Under(format!("{folder}/"))) };
+    let fit = match rule.condition {
+        Condition::Always => Fit::default(),
+        Condition::Owner => Fit { owner: Some(user?.user_id.to_string()), name: None },
+        Condition::UnderUser => under(user?.user_id.to_string()),
+        Condition::UnderEmployee => under(user?.employee_id?.to_string()),
     };
-    applies.then_some(Grant { actions: rule.actions, owner, under })
+    applies.then(|| Grant { actions: rule.actions.to_vec(), fit })
 }
 
 /// Whether the tenant has set this bucket apart.

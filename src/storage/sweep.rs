@@ -9,6 +9,8 @@ use crate::{app::App, blobs::BlobId, error::Result};
 const LONGEST_UPLOAD: Duration = Duration::from_hours(24);
 /// How long garbage stays: who has read a row just before it changed may still open its bytes.
 const GRACE: Duration = Duration::from_mins(1);
+/// How long it can be asked how a task ended.
+const TASKS_KEPT: Duration = Duration::from_hours(7 * 24);
 /// Blobs removed at a time.
 const BATCH: i64 = 500;
 
@@ -33,7 +35,12 @@ pub async fn sweep(app: &App) -> Result<u64> {
     let before = |age: Duration| now.plus_seconds(-i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
     app.blobs.sweep_staging(LONGEST_UPLOAD).await?;
     let deadline = before(LONGEST_UPLOAD);
-    app.db.write(move |tx| async move { sql::expire_uploads(&tx, deadline).await }).await?;
+    let forgotten = before(TASKS_KEPT);
+    let expire = move |tx: crate::db::Tx| async move {
+        sql::expire_uploads(&tx, deadline).await?;
+        sql::tasks::forget(&tx, forgotten).await
+    };
+    app.db.write(expire).await?;
     let mut swept = 0;
     loop {
         let garbage = sql::list_garbage(&app.db.read().await?, before(GRACE), BATCH).await?;

@@ -69,7 +69,8 @@ pub(super) async fn upload_object(
     request: Request,
 ) -> Result<Json<Uploaded>, StorageError> {
     let upsert = wants_upsert(request.headers());
-    upload(&app, &caller, path, request, upsert).await
+    let rights = rules::rights(&caller, path.bucket.as_str());
+    upload(&app, caller.tenant.id, rights, path, request, upsert).await
 }
 
 /// Makes an object of the body, or replaces it.
@@ -85,17 +86,25 @@ pub(super) async fn update_object(
     path: ObjectPath,
     request: Request,
 ) -> Result<Json<Uploaded>, StorageError> {
-    upload(&app, &caller, path, request, true).await
+    let rights = rules::rights(&caller, path.bucket.as_str());
+    upload(&app, caller.tenant.id, rights, path, request, true).await
 }
 
 pub(super) fn wants_upsert(headers: &HeaderMap) -> bool {
     headers.get("x-upsert").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
-async fn upload(app: &App, caller: &Caller, path: ObjectPath, request: Request, upsert: bool) -> Result<Json<Uploaded>, StorageError> {
+/// Takes the body for an object, for who has these rights in its bucket.
+pub(super) async fn upload(
+    app: &App,
+    tenant: TenantId,
+    rights: Rights,
+    path: ObjectPath,
+    request: Request,
+    upsert: bool,
+) -> Result<Json<Uploaded>, StorageError> {
     let ObjectPath { bucket: name, key } = path;
-    let rights = rules::rights(caller, name.as_str());
-    let bucket = admit(app, caller, name.as_str(), &key, &rights, upsert).await?;
+    let bucket = admit(app, tenant, name.as_str(), &key, &rights, upsert).await?;
 
     let limit = bucket.size_limit(app.config.storage.max_upload_bytes);
     let incoming = Incoming::read(request, limit, key.is_folder_placeholder()).await?;
@@ -103,17 +112,17 @@ async fn upload(app: &App, caller: &Caller, path: ObjectPath, request: Request, 
         bucket.takes(&incoming.attributes.content_type)?;
     }
     let Incoming { attributes, body } = incoming;
-    let writing = Writing { app: app.clone(), tenant: caller.tenant.id, bucket: bucket.id.clone(), key, rights, upsert };
+    let writing = Writing { app: app.clone(), tenant, bucket: bucket.id.clone(), key, rights, upsert };
     let (blob, stored) = writing.store(body, limit).await?;
     let id = writing.commit(blob, stored, attributes).await?;
     Ok(Json(Uploaded { id, key: format!("{}/{}", bucket.id, writing.key) }))
 }
 
 /// Asks the rules before any byte is taken, and tells at once that a name is taken.
-async fn admit(app: &App, caller: &Caller, name: &str, key: &ObjectKey, rights: &Rights, upsert: bool) -> Result<Bucket, StorageError> {
+pub(super) async fn admit(app: &App, tenant: TenantId, name: &str, key: &ObjectKey, rights: &Rights, upsert: bool) -> Result<Bucket, StorageError> {
     let conn = app.db.read().await?;
-    let bucket = sql::find_bucket(&conn, caller.tenant.id, name).await?.ok_or_else(StorageError::no_bucket)?;
-    let there = sql::find_object(&conn, caller.tenant.id, name, key.as_str()).await?;
+    let bucket = sql::find_bucket(&conn, tenant, name).await?.ok_or_else(StorageError::no_bucket)?;
+    let there = sql::find_object(&conn, tenant, name, key.as_str()).await?;
     may_write(rights, key.as_str(), there.as_ref(), upsert)?;
     Ok(bucket)
 }
@@ -158,7 +167,7 @@ impl Incoming<()> {
         let content_type = text("content-type");
         let mut attributes = Attributes {
             content_type: ContentType::read(content_type),
-            cache_control: text("cache-control").unwrap_or("no-cache").to_owned(),
+            cache_control: cache_control(text("cache-control").unwrap_or_default()),
             robots_tag: text("x-robots-tag").map(str::to_owned),
             user_metadata: text("x-metadata").map(metadata_header).transpose()?,
         };
@@ -193,7 +202,7 @@ impl std::fmt::Display for StorageError {
 
 impl std::error::Error for StorageError {}
 
-fn raw(body: Body) -> impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static {
+pub(super) fn raw(body: Body) -> impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static {
     body.into_data_stream().map_err(|_| StorageError::invalid("the body ended before its end"))
 }
 
@@ -222,7 +231,7 @@ async fn file_of_form(
         }
         let text = String::from_utf8(text).map_err(|_| StorageError::invalid(format!("the field \"{name}\" is not UTF-8")))?;
         match name.as_str() {
-            "cacheControl" => attributes.cache_control = cache_control_field(&text),
+            "cacheControl" => attributes.cache_control = cache_control(&text),
             "metadata" | "userMetadata" => attributes.user_metadata = Some(metadata(text.as_bytes())?),
             "contentType" => content_type = Some(text),
             _ => {}
@@ -251,8 +260,8 @@ fn bad_form(error: multer::Error) -> StorageError {
     }
 }
 
-/// Seconds, as forms tell them; or a whole header value.
-fn cache_control_field(text: &str) -> String {
+/// Seconds, as forms and resumable uploads tell them; or a whole header value.
+pub(super) fn cache_control(text: &str) -> String {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return format!("max-age={text}");
@@ -270,7 +279,7 @@ pub(super) fn metadata_header(text: &str) -> Result<JsonColumn, StorageError> {
     metadata(&json)
 }
 
-fn metadata(json: &[u8]) -> Result<JsonColumn, StorageError> {
+pub(super) fn metadata(json: &[u8]) -> Result<JsonColumn, StorageError> {
     match serde_json::from_slice(json) {
         // PostgreSQL's jsonb can't hold it.
         Ok(serde_json::Value::Object(_)) if json.windows(6).any(|window| window == b"\\u0000") => {
@@ -325,20 +334,7 @@ impl Writing {
     /// Makes or replaces the row, and gives the object's id.
     pub(super) async fn commit(&self, blob: BlobId, stored: Stored, attributes: Attributes) -> Result<Uuid, StorageError> {
         let now = self.app.clock.now();
-        let object = Object {
-            name: self.key.as_str().to_owned(),
-            id: Uuid::new_v4(),
-            blob_id: blob.uuid(),
-            owner_id: self.rights.owner.clone(),
-            size: i64::try_from(stored.size).map_err(Error::internal)?,
-            sha256: stored.sha256.to_vec(),
-            content_type: attributes.content_type.as_str().to_owned(),
-            cache_control: attributes.cache_control,
-            robots_tag: attributes.robots_tag,
-            user_metadata: attributes.user_metadata,
-            created_at: now,
-            updated_at: now,
-        };
+        let object = new_object(now, &self.key, self.rights.owner.clone(), (blob, stored), attributes)?;
         let (tenant, bucket, rights, upsert) = (self.tenant, self.bucket.clone(), self.rights.clone(), self.upsert);
         let written = self.app.db.write(move |tx| async move { write_row(&tx, tenant, now, &bucket, &object, &rights, upsert).await }).await;
         match written {
@@ -351,8 +347,32 @@ impl Writing {
     }
 }
 
+/// The row of an object that is about to be.
+pub(super) fn new_object(
+    now: Timestamp,
+    key: &ObjectKey,
+    owner_id: Option<String>,
+    (blob, stored): (BlobId, Stored),
+    attributes: Attributes,
+) -> GroundResult<Object> {
+    Ok(Object {
+        name: key.as_str().to_owned(),
+        id: Uuid::new_v4(),
+        blob_id: blob.uuid(),
+        owner_id,
+        size: i64::try_from(stored.size).map_err(Error::internal)?,
+        sha256: stored.sha256.to_vec(),
+        content_type: attributes.content_type.as_str().to_owned(),
+        cache_control: attributes.cache_control,
+        robots_tag: attributes.robots_tag,
+        user_metadata: attributes.user_metadata,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
 /// The switch: from here on the blob is an object, or garbage. A refusal commits as well, with the note that makes it garbage.
-async fn write_row(
+pub(super) async fn write_row(
     tx: &Tx,
     tenant: TenantId,
     now: Timestamp,
@@ -390,10 +410,10 @@ mod tests {
 
     #[test]
     fn a_form_tells_seconds_or_a_whole_header() {
-        assert_eq!(cache_control_field("3600"), "max-age=3600");
-        assert_eq!(cache_control_field(" public, max-age=1 "), "public, max-age=1");
-        assert_eq!(cache_control_field(""), "no-cache");
-        assert_eq!(cache_control_field("a\r\nset-cookie: b"), "no-cache");
+        assert_eq!(cache_control("3600"), "max-age=3600");
+        assert_eq!(cache_control(" public, max-age=1 "), "public, max-age=1");
+        assert_eq!(cache_control(""), "no-cache");
+        assert_eq!(cache_control("a\r\nset-cookie: b"), "no-cache");
     }
 
     #[test]

@@ -183,11 +183,13 @@ impl SessionSettings {
 pub struct StorageSettings {
     /// Buckets that are never public and that the role `admin` can't look into; payslips by default.
     pub sealed_buckets: Vec<String>,
+    /// Whether an error has the HTTP status that its body tells. Otherwise most are 400, as stock clients know them.
+    pub true_status: bool,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { sealed_buckets: vec!["slips".to_owned()] }
+        Self { sealed_buckets: vec!["slips".to_owned()], true_status: false }
     }
 }
 

@@ -5,9 +5,13 @@ mod download;
 mod keys;
 mod listing;
 mod objects;
+mod pages;
 mod rights;
 mod signed;
+mod signed_upload;
+mod status;
 mod sweep;
+mod tasks;
 mod upload;
 
 use axum::body::Body;
