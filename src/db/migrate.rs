@@ -40,6 +40,7 @@ migrations![
     "0011_imported_tokens",
     "0012_providers",
     "0020_storage_tasks",
+    "0021_uploads",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.

@@ -4,7 +4,7 @@
 //! written after its bytes are durable, so that no row is ever without them; bytes without a row have a note in `loose_blobs`, by which
 //! [`sweep`] finds them. One key is one text, in one spelling; what could be read in two ways is refused (`model.rs`).
 //!
-//! Start with `upload.rs`, then `download.rs`.
+//! Start with `upload.rs`, then `download.rs`; uploads that are resumed have a place of their own in `resumable`.
 
 mod buckets;
 mod cdn;
@@ -16,6 +16,7 @@ mod list_v2;
 mod model;
 mod objects;
 mod range;
+mod resumable;
 mod rules;
 mod sign;
 mod sql;
@@ -60,6 +61,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(objects::get_object_info))
         .routes(routes!(objects::get_authenticated_object_info))
         .routes(routes!(objects::get_public_object_info))
+        .merge(resumable::router())
         .routes(routes!(upload_url::sign_upload, upload_url::upload_by_url))
         .routes(routes!(cdn::purge_all))
         .routes(routes!(cdn::purge_bucket))

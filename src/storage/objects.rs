@@ -14,7 +14,7 @@ use super::{
     model::{BucketName, ContentType, Object, ObjectKey},
     rules::{self, Action},
     sql::{self, Destination},
-    upload::{Attributes, Writing, may_write, metadata_header, wants_upsert},
+    upload::{Attributes, Writing, give_up, may_write, metadata_header, note, wants_upsert},
 };
 use crate::{
     app::App,
@@ -319,9 +319,9 @@ pub(super) async fn copy_object(
     let bucket = way.to.bucket.as_str().to_owned();
     let writing = Writing { app: app.clone(), tenant, bucket, key: way.to.key, rights, upsert };
     let blob = BlobId::random();
-    writing.note(blob).await?;
+    note(&app, tenant, blob).await?;
     if !app.blobs.copy(BlobId::from(object.blob_id), blob).await? {
-        writing.give_up(blob).await;
+        give_up(&app, tenant, blob).await;
         return Err(StorageError::missing_bytes());
     }
     let sha256 = object.sha256.as_slice().try_into().map_err(|_| Error::internal("a stored SHA-256 has not 32 bytes"))?;

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 pub(super) mod pages;
 pub(super) mod tasks;
+pub(super) mod uploads;
 
 use super::{
     model::{Bucket, Object},
@@ -425,6 +426,17 @@ pub(super) async fn discard_blob(conn: &Conn, tenant: TenantId, now: Timestamp, 
     Ok(())
 }
 
+/// Leaves a blob to the sweeper unless a row may name it: when a commit failed, it is not always known whether it did.
+pub(super) async fn abandon_upload(conn: &Conn, tenant: TenantId, now: Timestamp, blob: Uuid) -> Result<()> {
+    conn.query("UPDATE loose_blobs SET state = 'garbage', since = $3 WHERE tenant_id = $1 AND blob_id = $2 AND state = 'uploading'")
+        .bind(tenant)
+        .bind(blob)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 async fn discard_blobs(conn: &Conn, tenant: TenantId, now: Timestamp, objects: &[Object]) -> Result<()> {
     if objects.is_empty() {
         return Ok(());
@@ -467,6 +479,7 @@ pub async fn delete_rows_of(conn: &Conn, tenant: TenantId, now: Timestamp) -> Re
     .bind(now)
     .execute()
     .await?;
+    uploads::delete_rows_of(conn, tenant, now).await?;
     conn.query("DELETE FROM storage_tasks WHERE tenant_id = $1").bind(tenant).execute().await?;
     conn.query("DELETE FROM objects WHERE tenant_id = $1").bind(tenant).execute().await?;
     conn.query("DELETE FROM buckets WHERE tenant_id = $1").bind(tenant).execute().await?;

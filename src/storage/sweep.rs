@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::sql;
-use crate::{app::App, blobs::BlobId, error::Result};
+use crate::{app::App, blobs::BlobId, db::Timestamp, error::Result};
 
 /// The longest that an upload may take. A note that is older belongs to nobody any more.
 const LONGEST_UPLOAD: Duration = Duration::from_hours(24);
@@ -11,6 +11,8 @@ const LONGEST_UPLOAD: Duration = Duration::from_hours(24);
 const GRACE: Duration = Duration::from_mins(1);
 /// How long it can be asked how a task ended.
 const TASKS_KEPT: Duration = Duration::from_hours(7 * 24);
+/// How long it can be told that a resumable upload is over, and not that there was none.
+const EXPIRED_KEPT: Duration = Duration::from_hours(1);
 /// Blobs removed at a time.
 const BATCH: i64 = 500;
 
@@ -41,6 +43,7 @@ pub async fn sweep(app: &App) -> Result<u64> {
         sql::tasks::forget(&tx, forgotten).await
     };
     app.db.write(expire).await?;
+    end_resumable(app, before(EXPIRED_KEPT)).await?;
     let mut swept = 0;
     loop {
         let garbage = sql::list_garbage(&app.db.read().await?, before(GRACE), BATCH).await?;
@@ -56,5 +59,19 @@ pub async fn sweep(app: &App) -> Result<u64> {
             Ok(())
         };
         app.db.write(forget).await?;
+    }
+}
+
+/// Removes resumable uploads whose time is over; their bytes become garbage.
+async fn end_resumable(app: &App, deadline: Timestamp) -> Result<()> {
+    loop {
+        let expired = sql::uploads::expired(&app.db.read().await?, deadline, BATCH).await?;
+        if expired.is_empty() {
+            return Ok(());
+        }
+        for (tenant, upload) in expired {
+            let now = app.clock.now();
+            app.db.write(move |tx| async move { sql::uploads::remove(&tx, tenant, now, upload).await }).await?;
+        }
     }
 }

@@ -307,27 +307,12 @@ impl Writing {
         S: Stream<Item = Result<Bytes, StorageError>> + Send,
     {
         let blob = BlobId::random();
-        match self.app.blobs.put(blob, body, limit, self.note(blob)).await {
+        match self.app.blobs.put(blob, body, limit, note(&self.app, self.tenant, blob)).await {
             Ok(stored) => Ok((blob, stored)),
             Err(error) => {
-                self.give_up(blob).await;
+                give_up(&self.app, self.tenant, blob).await;
                 Err(error.into())
             }
-        }
-    }
-
-    /// Notes a blob by which it is found if nothing follows.
-    pub(super) fn note(&self, blob: BlobId) -> impl Future<Output = GroundResult<()>> + Send + use<> {
-        let (app, tenant, now) = (self.app.clone(), self.tenant, self.app.clock.now());
-        async move { app.db.write(move |tx| async move { sql::begin_upload(&tx, tenant, now, blob.uuid()).await }).await }
-    }
-
-    /// Leaves what there is of a blob to the sweeper.
-    pub(super) async fn give_up(&self, blob: BlobId) {
-        let (tenant, now) = (self.tenant, self.app.clock.now());
-        let noted = self.app.db.write(move |tx| async move { sql::discard_blob(&tx, tenant, now, blob.uuid()).await }).await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, "an upload that failed is left to be found when its time is over");
         }
     }
 
@@ -340,10 +325,34 @@ impl Writing {
         match written {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.give_up(blob).await;
+                abandon(&self.app, self.tenant, blob).await;
                 Err(StorageError::or_no_bucket(error))
             }
         }
+    }
+}
+
+/// Notes a blob, by which it is found if nothing follows.
+pub(super) fn note(app: &App, tenant: TenantId, blob: BlobId) -> impl Future<Output = GroundResult<()>> + Send + use<> {
+    let (app, now) = (app.clone(), app.clock.now());
+    async move { app.db.write(move |tx| async move { sql::begin_upload(&tx, tenant, now, blob.uuid()).await }).await }
+}
+
+/// Leaves what there is of a blob to the sweeper.
+pub(super) async fn give_up(app: &App, tenant: TenantId, blob: BlobId) {
+    let now = app.clock.now();
+    let noted = app.db.write(move |tx| async move { sql::discard_blob(&tx, tenant, now, blob.uuid()).await }).await;
+    if let Err(error) = noted {
+        tracing::warn!(%error, "an upload that failed is left to be found when its time is over");
+    }
+}
+
+/// Leaves a blob to the sweeper whose commit failed, unless the commit was made all the same.
+pub(super) async fn abandon(app: &App, tenant: TenantId, blob: BlobId) {
+    let now = app.clock.now();
+    let noted = app.db.write(move |tx| async move { sql::abandon_upload(&tx, tenant, now, blob.uuid()).await }).await;
+    if let Err(error) = noted {
+        tracing::warn!(%error, "an upload that failed is left to be found when its time is over");
     }
 }
 

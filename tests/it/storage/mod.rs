@@ -6,6 +6,7 @@ mod keys;
 mod listing;
 mod objects;
 mod pages;
+mod resumable;
 mod rights;
 mod signed;
 mod signed_upload;

@@ -20,7 +20,7 @@ async fn a_tenant_can_have_the_true_status_of_errors() {
     assert_eq!(put(&app.anonymous(), "files/c", "b").await.status, 403);
     assert_eq!(refusal(&put(&app.service(), "files/a%23b", "b").await), "400 400 InvalidKey InvalidKey: Invalid key: a#b");
     let token = app.anonymous().bearer("a.b.c");
-    assert_eq!(refusal(&get(&token, "files/a").await), "403 403 Unauthorized InvalidJWT: token is malformed");
+    assert_eq!(refusal(&get(&token, "files/a").await), "403 403 Unauthorized InvalidJWT: invalid JWT: token is malformed");
     // It is this tenant's choice alone.
     assert_eq!(get(&app.other_service(), "files/b").await.status, 400);
 }
