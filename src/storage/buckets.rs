@@ -9,7 +9,8 @@ use super::{
     error::{Code, ErrorBody, StorageError},
     extract::{Asked, BucketPath, JsonBody},
     model::{Bucket, BucketName, MimePattern, SizeLimit},
-    rules, sql, tasks,
+    rules::{self, BucketAction},
+    sql, tasks,
 };
 use crate::{app::App, auth::Caller, db, error::Error};
 
@@ -88,8 +89,9 @@ pub(super) async fn create_bucket(caller: Caller, State(app): State<App>, JsonBo
     if new.kind.is_some_and(|kind| kind != "STANDARD") {
         return Err(StorageError::invalid("only buckets of the type STANDARD are served"));
     }
-    if !rules::may_manage(&caller, name.as_str()) {
-        return Err(StorageError::refused_row());
+    let owner_id = rules::owner_of_new(&caller);
+    if !rules::may(&caller, BucketAction::Create, name.as_str(), owner_id.as_deref()) {
+        return Err(StorageError::refused_row(BucketAction::Create.as_str()));
     }
     let now = app.clock.now();
     let bucket = Bucket {
@@ -97,7 +99,7 @@ pub(super) async fn create_bucket(caller: Caller, State(app): State<App>, JsonBo
         public: new.public.unwrap_or_default(),
         file_size_limit: new.file_size_limit.map(|limit| limit.0),
         allowed_mime_types: mime_column(new.allowed_mime_types),
-        owner_id: rules::owner_of_new(&caller),
+        owner_id,
         created_at: now,
         updated_at: now,
     };
@@ -150,7 +152,7 @@ pub(super) async fn list_buckets(
     Asked(page): Asked<BucketPage>,
 ) -> Result<Json<Vec<BucketView>>, StorageError> {
     let mut buckets = sql::list_buckets(&app.db.read().await?, caller.tenant.id).await?;
-    buckets.retain(|bucket| rules::may_see(&caller, bucket));
+    buckets.retain(|bucket| rules::may_with(&caller, BucketAction::Read, bucket));
     if let Some(search) = page.search.filter(|search| !search.is_empty()).map(|search| search.to_lowercase()) {
         buckets.retain(|bucket| bucket.id.to_lowercase().contains(&search));
     }
@@ -194,7 +196,7 @@ pub(super) async fn get_bucket(caller: Caller, State(app): State<App>, BucketPat
 
 async fn visible(app: &App, caller: &Caller, name: &BucketName) -> Result<Bucket, StorageError> {
     let bucket = sql::find_bucket(&app.db.read().await?, caller.tenant.id, name.as_str()).await?;
-    bucket.filter(|bucket| rules::may_see(caller, bucket)).ok_or_else(StorageError::no_bucket)
+    bucket.filter(|bucket| rules::may_with(caller, BucketAction::Read, bucket)).ok_or_else(StorageError::no_bucket)
 }
 
 /// What is to be different about a bucket; what is left out stays.
@@ -233,7 +235,7 @@ pub(super) async fn update_bucket(
     BucketPath(name): BucketPath,
     JsonBody(change): JsonBody<BucketChange>,
 ) -> Result<Json<Done>, StorageError> {
-    let mut bucket = managed(&app, &caller, &name).await?;
+    let mut bucket = managed(&app, &caller, &name, BucketAction::Update).await?;
     if let BucketChange { public: None, file_size_limit: Change::Stay, allowed_mime_types: Change::Stay } = change {
         return Err(StorageError::invalid("body must have at least one of public, file_size_limit, allowed_mime_types"));
     }
@@ -256,15 +258,15 @@ pub(super) async fn update_bucket(
 }
 
 /// A bucket that the caller may change; hidden from who may not even see it.
-async fn managed(app: &App, caller: &Caller, name: &BucketName) -> Result<Bucket, StorageError> {
+async fn managed(app: &App, caller: &Caller, name: &BucketName, action: BucketAction) -> Result<Bucket, StorageError> {
     let bucket = visible(app, caller, name).await?;
-    if rules::may_manage(caller, name.as_str()) { Ok(bucket) } else { Err(StorageError::denied()) }
+    if rules::may_with(caller, action, &bucket) { Ok(bucket) } else { Err(StorageError::denied(action.as_str())) }
 }
 
 #[utoipa::path(delete, path = "/storage/v1/bucket/{bucket}", tag = "storage", params(("bucket" = String, Path, description = "The bucket")),
     security(("apikey" = []), ("user" = [])), responses((status = 200, body = Done), (status = 400, body = ErrorBody)))]
 pub(super) async fn delete_bucket(caller: Caller, State(app): State<App>, BucketPath(name): BucketPath) -> Result<Json<Done>, StorageError> {
-    managed(&app, &caller, &name).await?;
+    managed(&app, &caller, &name, BucketAction::Delete).await?;
     let tenant = caller.tenant.id;
     let deleted = app.db.write(move |tx| async move { sql::delete_bucket(&tx, tenant, name.as_str()).await }).await;
     match deleted {
@@ -280,10 +282,11 @@ pub(super) async fn delete_bucket(caller: Caller, State(app): State<App>, Bucket
     security(("apikey" = []), ("user" = [])), responses(
     (status = 200, body = Done), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn empty_bucket(caller: Caller, State(app): State<App>, BucketPath(name): BucketPath) -> Result<Json<Done>, StorageError> {
-    if !rules::may_manage(&caller, name.as_str()) {
+    let bucket = sql::find_bucket(&app.db.read().await?, caller.tenant.id, name.as_str()).await?;
+    if !rules::may(&caller, BucketAction::Delete, name.as_str(), bucket.as_ref().and_then(|bucket| bucket.owner_id.as_deref())) {
         return Err(StorageError::new(Code::InvalidRole, "Access denied: Invalid role"));
     }
-    visible(&app, &caller, &name).await?;
+    bucket.ok_or_else(StorageError::no_bucket)?;
     tasks::empty_bucket(&app, &caller, &name).await?;
     Ok(Json(Done { message: "Empty bucket has been queued. Completion may take up to an hour." }))
 }

@@ -113,7 +113,7 @@ pub(super) async fn list_objects(
         return Err(StorageError::invalid("body/limit must be 1 to 1500, and body/offset not below 0"));
     }
     let (column, descending) = order(asked.sort_by.as_ref())?;
-    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::Select);
+    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::List);
     if filter.is_nothing() {
         return Ok(Json(Vec::new()));
     }

@@ -150,7 +150,7 @@ pub(super) async fn list_page(
         (None, Some(sort)) => (sort.column, sort.order),
         (None, None) => (OrderColumn::Name, Direction::Asc),
     };
-    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::Select);
+    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::List);
     let prefix = model::beginning("prefix", &asked.prefix)?;
     let scope = Scope { tenant: caller.tenant.id, bucket: bucket.as_str(), beginning: &prefix, filter: &filter };
     let folding = Folding { prefix: &prefix, is_on: asked.with_delimiter };

@@ -10,6 +10,7 @@ mod buckets;
 mod cdn;
 mod download;
 mod error;
+mod explain;
 mod extract;
 mod list;
 mod list_v2;
@@ -63,6 +64,8 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(objects::get_public_object_info))
         .merge(resumable::router())
         .routes(routes!(upload_url::sign_upload, upload_url::upload_by_url))
+        .routes(routes!(explain::list_rules))
+        .routes(routes!(explain::explain))
         .routes(routes!(cdn::purge_all))
         .routes(routes!(cdn::purge_bucket))
         .routes(routes!(cdn::purge_object))

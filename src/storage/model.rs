@@ -145,15 +145,23 @@ pub(super) struct MimePattern(String);
 impl<'de> Deserialize<'de> for MimePattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let fits = match text.split_once('/') {
-            Some((kind, subtype)) => is_token(kind) && is_token(subtype) && kind != "*",
-            None => text == "*",
-        };
-        if fits { Ok(Self(text)) } else { Err(de::Error::custom(format!("\"{text}\" is no type; write TYPE/SUBTYPE, TYPE/* or *"))) }
+        Self::read(&text).ok_or_else(|| de::Error::custom(format!("\"{text}\" is no type; write TYPE/SUBTYPE, TYPE/* or *")))
     }
 }
 
 impl MimePattern {
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let fits = match text.split_once('/') {
+            Some((kind, subtype)) => is_token(kind) && is_token(subtype) && kind != "*",
+            None => text == "*",
+        };
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn fits(&self, essence: &str) -> bool {
         match self.0.strip_suffix('*') {
             Some(start) => essence.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),

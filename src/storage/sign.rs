@@ -78,7 +78,7 @@ pub(super) async fn sign_object(
 ) -> Result<Json<SignedUrl>, StorageError> {
     let expires = expiry(&app, asked.expires_in)?;
     // Also in a public bucket only who may select: the URL would outlive the bucket's being public.
-    let (bucket, object) = find(&app, &caller, &path, false).await?;
+    let (bucket, object) = find(&app, &caller, Action::Sign, &path, false).await?;
     let signed_url = sign(&app, &caller, &bucket.id, &object, expires)?;
     Ok(Json(SignedUrl { signed_url }))
 }
@@ -154,7 +154,7 @@ pub(super) async fn sign_objects(
 ) -> Result<Json<Vec<SignedPath>>, StorageError> {
     check_count("paths", &asked.paths)?;
     let expires = expiry(&app, asked.expires_in)?;
-    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::Select);
+    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::Sign);
     let keys: Vec<Option<ObjectKey>> = asked.paths.iter().map(|path| ObjectKey::read(path).ok()).collect();
     let names: Vec<String> = keys.iter().flatten().map(|key| key.as_str().to_owned()).collect();
     let conn = app.db.read().await?;

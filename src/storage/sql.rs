@@ -7,11 +7,11 @@ pub(super) mod tasks;
 pub(super) mod uploads;
 
 use super::{
-    model::{Bucket, Object},
+    model::{Bucket, MimePattern, Object},
     rules::{Filter, Fit, NameFit},
 };
 use crate::{
-    db::{Conn, Dialect, SqlBuf, Timestamp},
+    db::{Conn, Dialect, Json, SqlBuf, Timestamp, glob_regex},
     error::Result,
     row_type,
     tenants::TenantId,
@@ -249,8 +249,45 @@ fn push_fit(sql: &mut SqlBuf, fit: &Fit) {
             sql.push(" AND ");
             push_beginning(sql, prefix);
         }
+        Some(NameFit::Like { beginning, pattern }) => {
+            sql.push(" AND ");
+            push_beginning(sql, beginning);
+            // SQLite has no regular expressions, and its GLOB has no slashes.
+            match sql.dialect() {
+                Dialect::Sqlite => sql.push(" AND fits(").push_value(pattern).push(", name)"),
+                Dialect::Postgres => sql.push(" AND name ~ ").push_value(glob_regex(pattern)),
+            };
+        }
+    }
+    if !fit.mime.is_empty() {
+        sql.push(" AND (").push_list(" OR ", &fit.mime, push_mime);
+        sql.push(")");
+    }
+    if let Some(most) = fit.max_size {
+        sql.push(" AND size <= ").push_value(most);
+    }
+    for (key, value) in &fit.user_metadata {
+        sql.push(" AND user_metadata -> ").push_value(key).push(" = ").push_value(Json(value.as_str().into()));
     }
     sql.push(")");
+}
+
+/// The stored type has parameters, or none.
+fn push_mime(sql: &mut SqlBuf, pattern: &MimePattern) {
+    let wanted = pattern.as_str().to_ascii_lowercase();
+    let start = |sql: &mut SqlBuf, text: &str| {
+        let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
+        sql.push("substr(lower(content_type), 1, ").push_number(length).push(") = ").push_value(text);
+    };
+    match wanted.strip_suffix('*') {
+        Some(beginning) => start(sql, beginning),
+        None => {
+            sql.push("lower(content_type) = ").push_value(wanted.as_str()).push(" OR ");
+            start(sql, &format!("{wanted};"));
+            sql.push(" OR ");
+            start(sql, &format!("{wanted} "));
+        }
+    }
 }
 
 /// Names that begin like this: a range, as names sort by bytes.

@@ -15,7 +15,7 @@ use super::{
     error::{Code, ErrorBody, StorageError},
     extract::{BucketPath, JsonBody},
     model::{Bucket, BucketName, ContentType, Object, ObjectKey},
-    rules::{self, Action, Filter, Rights},
+    rules::{self, Action, Filter, Rights, Subject},
     sql::{
         self, Destination,
         pages::{self, Edge, Scope},
@@ -116,7 +116,7 @@ pub(super) async fn delete_prefix(
     let rights = rules::rights(&caller, bucket.as_str());
     find_bucket(&app, caller.tenant.id, &bucket).await?;
     if rights.filter(Action::Delete).is_nothing() {
-        return Err(StorageError::denied());
+        return Err(StorageError::denied(Action::Delete.as_str()));
     }
     let work = Work { task: Uuid::now_v7(), from: rights, to: None };
     let task = new_task(&app, &work, DELETE, (bucket.as_str(), prefix), (bucket.as_str(), String::new()), creator(&caller));
@@ -160,8 +160,11 @@ pub(super) async fn move_prefix(
         find_bucket(&app, caller.tenant.id, bucket).await?;
     }
     let (rights, to_rights) = (rules::rights(&caller, from.as_str()), rules::rights(&caller, to.as_str()));
-    if rights.filter(Action::Update).is_nothing() || to_rights.filter(Action::Insert).is_nothing() {
-        return Err(StorageError::denied());
+    if rights.filter(Action::Update).is_nothing() {
+        return Err(StorageError::denied(Action::Update.as_str()));
+    }
+    if to_rights.filter(Action::Insert).is_nothing() {
+        return Err(StorageError::denied(Action::Insert.as_str()));
     }
     let work = Work { task: Uuid::now_v7(), from: rights, to: Some(to_rights) };
     let task = new_task(&app, &work, MOVE, (from.as_str(), source), (to.as_str(), target), creator(&caller));
@@ -347,7 +350,7 @@ async fn move_all(tx: &Tx, tenant: TenantId, now: Timestamp, task: &Task, object
     for object in objects {
         let rest = object.name.strip_prefix(&task.prefix).unwrap_or(&object.name);
         let Ok(key) = ObjectKey::read(&format!("{}{rest}", task.to_prefix)) else { continue };
-        if !takes(object) || !rights.allow(Action::Insert, key.as_str(), object.owner_id.as_deref()) {
+        if !takes(object) || !rights.allow(Action::Insert, &Subject { name: key.as_str(), ..Subject::from(object) }) {
             continue;
         }
         let to = Destination { bucket: &task.to_bucket_id, name: key.as_str() };

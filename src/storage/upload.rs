@@ -22,7 +22,7 @@ use super::{
     error::{Code, ErrorBody, StorageError},
     extract::ObjectPath,
     model::{Bucket, ContentType, Object, ObjectKey},
-    rules::{self, Action, Rights},
+    rules::{self, Action, Content, Rights, Subject},
     sql,
 };
 use crate::{
@@ -104,14 +104,17 @@ pub(super) async fn upload(
     upsert: bool,
 ) -> Result<Json<Uploaded>, StorageError> {
     let ObjectPath { bucket: name, key } = path;
-    let bucket = admit(app, tenant, name.as_str(), &key, &rights, upsert).await?;
+    let bucket = admit(app, tenant, name.as_str(), &rights.new_subject(key.as_str(), None), &rights, upsert).await?;
 
     let limit = bucket.size_limit(app.config.storage.max_upload_bytes);
     let incoming = Incoming::read(request, limit, key.is_folder_placeholder()).await?;
     if !key.is_folder_placeholder() {
         bucket.takes(&incoming.attributes.content_type)?;
     }
-    let Incoming { attributes, body } = incoming;
+    let Incoming { attributes, size, body } = incoming;
+    if !rights.allow(Action::Insert, &rights.new_subject(key.as_str(), Some(attributes.content(size)))) {
+        return Err(StorageError::refused_row(Action::Insert.as_str()));
+    }
     let writing = Writing { app: app.clone(), tenant, bucket: bucket.id.clone(), key, rights, upsert };
     let (blob, stored) = writing.store(body, limit).await?;
     let id = writing.commit(blob, stored, attributes).await?;
@@ -119,24 +122,24 @@ pub(super) async fn upload(
 }
 
 /// Asks the rules before any byte is taken, and tells at once that a name is taken.
-pub(super) async fn admit(app: &App, tenant: TenantId, name: &str, key: &ObjectKey, rights: &Rights, upsert: bool) -> Result<Bucket, StorageError> {
+pub(super) async fn admit(app: &App, tenant: TenantId, name: &str, new: &Subject<'_>, rights: &Rights, upsert: bool) -> Result<Bucket, StorageError> {
     let conn = app.db.read().await?;
     let bucket = sql::find_bucket(&conn, tenant, name).await?.ok_or_else(StorageError::no_bucket)?;
-    let there = sql::find_object(&conn, tenant, name, key.as_str()).await?;
-    may_write(rights, key.as_str(), there.as_ref(), upsert)?;
+    let there = sql::find_object(&conn, tenant, name, new.name).await?;
+    may_write(rights, new, there.as_ref(), upsert)?;
     Ok(bucket)
 }
 
-/// Whether an object of this name may be made, or the one that is there replaced.
-pub(super) fn may_write(rights: &Rights, name: &str, there: Option<&Object>, upsert: bool) -> Result<(), StorageError> {
-    if !rights.allow_insert(name) {
-        return Err(StorageError::refused_row());
+/// Whether an object may be made, or the one that is there replaced by it.
+pub(super) fn may_write(rights: &Rights, new: &Subject<'_>, there: Option<&Object>, upsert: bool) -> Result<(), StorageError> {
+    if !rights.allow(Action::Insert, new) {
+        return Err(StorageError::refused_row(Action::Insert.as_str()));
     }
     match there {
         None => Ok(()),
         Some(_) if !upsert => Err(StorageError::object_exists()),
-        Some(object) if rights.allow(Action::Update, name, object.owner_id.as_deref()) => Ok(()),
-        Some(_) => Err(StorageError::refused_row()),
+        Some(object) if rights.allow(Action::Update, &object.into()) => Ok(()),
+        Some(_) => Err(StorageError::refused_row(Action::Update.as_str())),
     }
 }
 
@@ -149,9 +152,18 @@ pub(super) struct Attributes {
     pub(super) user_metadata: Option<JsonColumn>,
 }
 
+impl Attributes {
+    /// What the rules see of a file with these, of so many bytes.
+    pub(super) fn content(&self, size: Option<i64>) -> Content<'_> {
+        Content { kind: self.content_type.as_str(), size, user_metadata: self.user_metadata.as_ref().map(|json| &json.0) }
+    }
+}
+
 /// A file that is about to come in.
 struct Incoming<S> {
     attributes: Attributes,
+    /// How many bytes it says it has.
+    size: Option<i64>,
     body: S,
 }
 
@@ -171,23 +183,24 @@ impl Incoming<()> {
             robots_tag: text("x-robots-tag").map(str::to_owned),
             user_metadata: text("x-metadata").map(metadata_header).transpose()?,
         };
-        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
+        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let boundary = content_type.and_then(|kind| multer::parse_boundary(kind).ok());
         let most = if boundary.is_some() { limit.saturating_add(FORM_SLACK) } else { limit };
         if is_placeholder {
             attributes.content_type = ContentType::read(None);
-            return Ok(Incoming { attributes, body: Either::Left(Either::Left(stream::empty())) });
+            return Ok(Incoming { attributes, size: Some(0), body: Either::Left(Either::Left(stream::empty())) });
         }
-        if announced > most {
+        if announced.is_some_and(|announced| announced > most) {
             return Err(StorageError::too_large());
         }
         let Some(boundary) = boundary else {
-            return Ok(Incoming { attributes, body: Either::Left(Either::Right(raw(body))) });
+            let size = announced.and_then(|announced| i64::try_from(announced).ok());
+            return Ok(Incoming { attributes, size, body: Either::Left(Either::Right(raw(body))) });
         };
         let constraints = Constraints::new().size_limit(multer::SizeLimit::new().whole_stream(most));
         let form = Multipart::with_constraints(raw(body).map_err(std::io::Error::other), boundary, constraints);
         let body = file_of_form(form, &mut attributes).await?;
-        Ok(Incoming { attributes, body: Either::Right(body) })
+        Ok(Incoming { attributes, size: None, body: Either::Right(body) })
     }
 }
 
@@ -195,6 +208,7 @@ impl std::fmt::Display for StorageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Told(_, message) => f.write_str(message),
+            Self::Denied { message, .. } => f.write_str(message),
             Self::Ground(error) => error.fmt(f),
         }
     }
@@ -397,7 +411,7 @@ pub(super) async fn write_row(
     // Another upload may come between the look and the write: then look again.
     for _ in 0..ATTEMPTS {
         let there = sql::find_object(tx, tenant, bucket, &object.name).await?;
-        if let Err(refusal) = may_write(rights, &object.name, there.as_ref(), upsert) {
+        if let Err(refusal) = may_write(rights, &object.into(), there.as_ref(), upsert) {
             sql::discard_blob(tx, tenant, now, object.blob_id).await?;
             return Ok(Err(refusal));
         }

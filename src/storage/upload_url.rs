@@ -15,7 +15,7 @@ use super::{
     error::{Code, ErrorBody, StorageError},
     extract::{Asked, ObjectPath},
     model::{Bucket, ObjectKey},
-    rules::{self, Replace, Rights},
+    rules::{self, Rights},
     sql,
     upload::{self, Uploaded, wants_upsert},
 };
@@ -36,10 +36,9 @@ pub(super) struct UploadClaims {
     /// `bucket/key`
     url: String,
     scope: String,
-    owner: Option<String>,
+    /// What its maker might do with the object.
+    rights: Rights,
     upsert: bool,
-    /// Whose object may be replaced.
-    replace: Replace,
     /// When the bucket was made, in microseconds.
     bucket_since: i64,
     /// By which the tenant is known where the URL names none.
@@ -61,7 +60,7 @@ impl UploadClaims {
         if self.url != format!("{}/{key}", bucket.id) || self.bucket_since != bucket.created_at.micros() {
             return Err(invalid_signature());
         }
-        Ok(Rights::of_signed_upload(self.owner.clone(), key, self.replace))
+        Ok(self.rights.clone())
     }
 
     /// Whether an object that is there may be replaced.
@@ -96,13 +95,13 @@ pub(super) async fn sign_upload(
 ) -> Result<Json<SignedUploadUrl>, StorageError> {
     let (upsert, key) = (wants_upsert(&headers), path.key.as_str());
     let rights = rules::rights(&caller, path.bucket.as_str());
-    let bucket = upload::admit(&app, caller.tenant.id, path.bucket.as_str(), &path.key, &rights, upsert).await?;
+    let new = rights.new_subject(key, None);
+    let bucket = upload::admit(&app, caller.tenant.id, path.bucket.as_str(), &new, &rights, upsert).await?;
     let now = app.clock.now();
     let claims = UploadClaims {
         url: format!("{}/{key}", bucket.id),
         scope: SCOPE.to_owned(),
-        replace: if upsert { rights.may_replace(key) } else { Replace::Nothing },
-        owner: rights.owner,
+        rights: rights.to_upload(&path.key, upsert),
         upsert,
         bucket_since: bucket.created_at.micros(),
         iss: caller.tenant.issuer.clone(),

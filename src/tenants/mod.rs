@@ -31,8 +31,8 @@ pub use self::{
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
     settings::{
-        IdentitySettings, MailKind, MailTemplate, MfaSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting, SessionSettings,
-        SmsProvider, TenantSettings, read_redirect,
+        IdentitySettings, MailKind, MailTemplate, MfaSettings, Ownership, PROVIDERS, ProviderSettings, RedirectSettings, RuleAction, Sealed,
+        SecretSetting, SessionSettings, SmsProvider, StorageRule, StorageSettings, TenantSettings, read_redirect, storage_presets,
     },
     signing::{TokenError, TokenKind, VerifiedClaims},
     sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},

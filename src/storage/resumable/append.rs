@@ -25,7 +25,7 @@ use crate::{
     storage::{
         error::StorageError,
         model::{Bucket, ObjectKey},
-        rules::Rights,
+        rules::{Content, Rights},
         sql::{
             self,
             uploads::{self, Lease, Part, Upload},
@@ -69,7 +69,8 @@ pub(in crate::storage) async fn append_to_upload(
     let key = ObjectKey::read(&upload.name)?;
     let bucket = sql::find_bucket(&app.db.read().await?, tenant, &upload.bucket_id).await?.ok_or_else(StorageError::no_bucket)?;
     let rights = uploader.rights(&bucket, &key)?;
-    admit(&app, tenant, &bucket.id, &key, &rights, upload.upsert).await?;
+    let content = Content { kind: &upload.content_type, size: None, user_metadata: upload.user_metadata.as_ref().map(|json| &json.0) };
+    admit(&app, tenant, &bucket.id, &rights.new_subject(key.as_str(), Some(content)), &rights, upload.upsert).await?;
     let most = most_bytes(&bucket, &app);
     let length = length(&upload, number(&headers, "upload-length")?, most)?;
     let left = length.unwrap_or(most).saturating_sub(offset);

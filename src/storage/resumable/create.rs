@@ -21,6 +21,7 @@ use crate::{
     storage::{
         error::StorageError,
         model::{BucketName, ContentType, ObjectKey},
+        rules::Content,
         sql::{self, uploads::Upload},
         upload::{admit, cache_control, metadata, raw},
     },
@@ -53,8 +54,10 @@ pub(in crate::storage) async fn create_upload(
     let (name, key) = (BucketName::read(&bucket)?, ObjectKey::read(&object)?);
     let bucket = sql::find_bucket(&app.db.read().await?, tenant, name.as_str()).await?.ok_or_else(StorageError::no_bucket)?;
     let (rights, upsert) = (uploader.rights(&bucket, &key)?, uploader.upsert(&headers));
-    let bucket = admit(&app, tenant, &bucket.id, &key, &rights, upsert).await?;
     let content_type = ContentType::read(told.content_type.as_deref());
+    let user_metadata = told.metadata.filter(|text| !text.is_empty()).map(|text| metadata(text.as_bytes())).transpose()?;
+    let content = Content { kind: content_type.as_str(), size: length, user_metadata: user_metadata.as_ref().map(|json| &json.0) };
+    let bucket = admit(&app, tenant, &bucket.id, &rights.new_subject(key.as_str(), Some(content)), &rights, upsert).await?;
     bucket.takes(&content_type)?;
     let most = most_bytes(&bucket, &app);
     if length.is_some_and(|length| length > most) {
@@ -73,7 +76,7 @@ pub(in crate::storage) async fn create_upload(
         told: told_text.to_owned(),
         content_type: content_type.as_str().to_owned(),
         cache_control: cache_control(told.cache_control.as_deref().unwrap_or_default()),
-        user_metadata: told.metadata.filter(|text| !text.is_empty()).map(|text| metadata(text.as_bytes())).transpose()?,
+        user_metadata,
         finished_at: None,
         expires_at: now.plus_seconds(LIFE_SECONDS),
     };

@@ -90,6 +90,9 @@ impl IntoResponse for TusError {
         let (status, message) = match self.0 {
             Trouble::Told(status, message) => (status, message),
             Trouble::Storage(StorageError::Told(code, message)) => (code.true_status(), message),
+            Trouble::Storage(StorageError::Denied { message, missing }) => {
+                (StatusCode::FORBIDDEN, format!("{message} (missing permission: {missing})").into())
+            }
             Trouble::Storage(StorageError::Ground(error)) => {
                 // It is logged and given its status where every room's is.
                 let response = SurfaceError::from_error(Surface::Storage, &error).into_response();

@@ -9,6 +9,7 @@ mod providers;
 mod redirects;
 mod secret;
 mod sms;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub use self::{
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
     sms::SmsProvider,
+    storage::{Ownership, RuleAction, Sealed, StorageRule, StorageSettings, storage_presets},
 };
 use self::{
     mail::{MailSettings, OtpSettings},
@@ -177,22 +179,6 @@ impl SessionSettings {
     }
 }
 
-/// Who may see which files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct StorageSettings {
-    /// Buckets that are never public and that the role `admin` can't look into; payslips by default.
-    pub sealed_buckets: Vec<String>,
-    /// Whether an error has the HTTP status that its body tells. Otherwise most are 400, as stock clients know them.
-    pub true_status: bool,
-}
-
-impl Default for StorageSettings {
-    fn default() -> Self {
-        Self { sealed_buckets: vec!["slips".to_owned()], true_status: false }
-    }
-}
-
 impl TenantSettings {
     /// Refuses what is out of range, by the setting's name.
     pub fn check(&self) -> Result<()> {
@@ -203,6 +189,7 @@ impl TenantSettings {
         self.mail.check()?;
         self.sms.check()?;
         self.mfa.check()?;
+        self.storage.check()?;
         providers::check(&self.providers)
     }
 

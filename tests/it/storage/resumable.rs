@@ -356,7 +356,7 @@ async fn an_upload_is_there_for_who_began_it_and_secret_keys() {
     // Who has lost the right goes on no more; who has signed out neither.
     let roles = app.service().put(&format!("/auth/v1/admin/users/{}", ann.id), json!({ "app_metadata": { "roles": [] } })).await;
     assert_eq!(roles.status, 200);
-    assert_eq!(said(&patch(&ann.client, &place, 2, "llo").await), "403 new row violates row-level security policy");
+    assert_eq!(said(&patch(&ann.client, &place, 2, "llo").await), "403 new row violates row-level security policy (missing permission: insert)");
     assert_eq!(app.anonymous().bearer(ann.session["access_token"].as_str().unwrap()).post("/auth/v1/logout", json!({})).await.status, 204);
     let gone = tus(&ann.client).head(&place).await;
     assert_eq!(gone.status, 403);
@@ -489,7 +489,10 @@ async fn what_cannot_be_is_refused_with_its_true_status() {
         "415 mime type application/octet-stream is not supported",
         "no type is one, too"
     );
-    assert_eq!(said(&create_at(&app.anonymous(), UPLOADS, "files/x", Some(1)).await), "403 new row violates row-level security policy");
+    assert_eq!(
+        said(&create_at(&app.anonymous(), UPLOADS, "files/x", Some(1)).await),
+        "403 new row violates row-level security policy (missing permission: insert)"
+    );
 
     let typed = tus(&service).header("upload-offset", "0").header("content-type", "text/plain").send(Method::PATCH, &place, "hello").await;
     assert_eq!(said(&typed), "415 Content-Type should be application/offset+octet-stream");
