@@ -73,9 +73,11 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
 
 /// Every kind of job, and what is done now and then.
 pub fn work() -> Registry {
-    let registry = Registry::default()
-        .job::<Mail>()
-        .periodic("removing codes and links that are over", auth::SWEEP_EVERY, |app| Box::pin(auth::keep_swept(app)));
+    let registry =
+        Registry::default()
+            .job::<Mail>()
+            .job::<storage::PrefixWork>()
+            .periodic("removing codes and links that are over", auth::SWEEP_EVERY, |app| Box::pin(auth::keep_swept(app)));
     auth::jobs(registry).periodic("removing bytes that no object names", storage::SWEEP_EVERY, |app| Box::pin(storage::keep_swept(app)))
 }
 

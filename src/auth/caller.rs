@@ -19,7 +19,7 @@ use crate::{
     app::App,
     crypto::sha256,
     db::Timestamp,
-    http::{ActorKind, KeyIsOptional, Surface, note_actor, note_client, note_tenant},
+    http::{ActorKind, KeyIsOptional, Surface, note_actor, note_client, note_tenant, note_true_status},
     tenants::{self, Action, KeyGrant, KeyPrint, Refusal, Resolved, Scopes, Tenant, TenantId, TokenError, TokenKind},
 };
 
@@ -61,6 +61,8 @@ pub struct SignedIn {
     pub employee_id: Option<Uuid>,
     /// Whether the user never gave an address or a password.
     pub is_anonymous: bool,
+    /// What an admin noted of the user, as of now.
+    pub app_metadata: serde_json::Value,
 }
 
 /// A function key in force.
@@ -181,6 +183,9 @@ async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, CallerError> {
         refusal => CallerError::Refused(refusal.to_string()),
     })?;
     note_tenant(parts, &resolved.tenant.reference);
+    if resolved.tenant.settings.storage.true_status {
+        note_true_status();
+    }
     Ok(resolved)
 }
 
@@ -244,7 +249,8 @@ async fn signed_in(app: &App, tenant: &Tenant, claims: &AccessClaims, now: Times
         return Err(CallerError::SessionGone);
     }
     let roles = Roles::of(&live.app_metadata.0);
-    Ok(SignedIn { user_id, session_id, email: live.email, aal, roles, employee_id: live.employee_id, is_anonymous: live.is_anonymous })
+    let (employee_id, is_anonymous, app_metadata) = (live.employee_id, live.is_anonymous, live.app_metadata.0);
+    Ok(SignedIn { user_id, session_id, email: live.email, aal, roles, employee_id, is_anonymous, app_metadata })
 }
 
 /// The tenant of a request to a route that needs no key: health, key set, public files.

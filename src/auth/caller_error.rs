@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::error::{AuthCode, AuthError};
 use crate::{
     error::Error,
-    http::{Surface, SurfaceError},
+    http::{Surface, SurfaceError, wants_true_status},
     tenants::TokenError,
 };
 
@@ -98,7 +98,7 @@ impl CallerError {
         response
     }
 
-    /// Storage: 400 for everything, what it means in `statusCode`.
+    /// Storage: 400 for everything, what it means in `statusCode`; unless the tenant wants it in the status, too.
     fn for_storage(self) -> Response {
         let body = match &self {
             Self::NoKey | Self::NoBearer => json!({
@@ -109,7 +109,7 @@ impl CallerError {
             }),
             error => json!({ "statusCode": "403", "error": "Unauthorized", "message": error.to_string(), "code": "InvalidJWT" }),
         };
-        json_answer(StatusCode::BAD_REQUEST, &body)
+        json_answer(if wants_true_status() { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST }, &body)
     }
 }
 

@@ -41,6 +41,8 @@ migrations![
     "0011_imported_tokens",
     "0012_providers",
     "0018_unproved_addresses",
+    "0020_storage_tasks",
+    "0021_uploads",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.

@@ -24,7 +24,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, config::DbConfig, functions::FunctionFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{Conn, Engine, Settings, Tx, busy, migrate, value::Value};
+use super::{Conn, Engine, Settings, Tx, busy, glob::glob_matches, migrate, value::Value};
 use crate::error::{Constraint, ConstraintKind, Error, Result};
 
 /// How long a statement may hold an async thread.
@@ -304,6 +304,7 @@ fn connect(path: &Path) -> Result<Connection> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(Error::internal)?;
     connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;").map_err(Error::internal)?;
     add_fold(&connection).map_err(Error::internal)?;
+    add_glob(&connection).map_err(Error::internal)?;
     Ok(connection)
 }
 
@@ -314,6 +315,12 @@ fn add_fold(connection: &Connection) -> rusqlite::Result<()> {
         rusqlite::types::ValueRef::Null => Ok(None),
         value => Ok(Some(value.as_str()?.to_lowercase())),
     })
+}
+
+/// `fits(pattern, name)`: see [`glob_matches`]. `PostgreSQL` has regular expressions for it.
+fn add_glob(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("fits", 2, flags, |context| Ok(glob_matches(context.get_raw(0).as_str()?, context.get_raw(1).as_str()?)))
 }
 
 /// Where a connection goes when it is dropped.

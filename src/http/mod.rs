@@ -19,8 +19,8 @@ pub(crate) mod wire;
 pub use self::{
     layers::Front,
     notes::{
-        Actor, ActorKind, RequestId, current_actor, current_client, current_request, note_actor, note_client, note_route, note_tenant, request_id,
-        wants_text_codes,
+        Actor, ActorKind, RequestId, current_actor, current_client, current_request, note_actor, note_client, note_route, note_tenant,
+        note_true_status, request_id, wants_text_codes, wants_true_status,
     },
     peer::{Network, NotANetwork, PeerAddress, address_of},
     prefix::{KeyIsOptional, Mount, OriginalPath, TenantInPath},

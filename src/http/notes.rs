@@ -28,6 +28,7 @@ pub(super) struct Notes {
     pub(super) id: RequestId,
     pub(super) surface: Surface,
     wants_text_codes: bool,
+    wants_true_status: OnceLock<()>,
     /// The client's address, where the request came through a socket.
     client: Option<IpAddr>,
     /// Whom a server that may say so calls for.
@@ -45,8 +46,8 @@ impl Notes {
         // Dates in this spelling sort as text.
         let is_new = |version: &HeaderValue| version.len() == 10 && version.as_bytes() >= b"2024-01-01".as_slice();
         let wants_text_codes = surface == Surface::Auth && headers.get(API_VERSION).is_some_and(is_new);
-        let (forwarded, tenant, route, actor) = Default::default();
-        Arc::new(Self { id, surface, wants_text_codes, client, forwarded, tenant, route, actor })
+        let (wants_true_status, forwarded, tenant, route, actor) = Default::default();
+        Arc::new(Self { id, surface, wants_text_codes, wants_true_status, client, forwarded, tenant, route, actor })
     }
 
     pub(super) fn tenant(&self) -> &str {
@@ -170,6 +171,16 @@ pub fn note_client(address: IpAddr) {
 /// Whether the caller asked auth for errors in the form of 2024-01-01.
 pub fn wants_text_codes() -> bool {
     NOTES.try_with(|notes| notes.wants_text_codes).unwrap_or_default()
+}
+
+/// Notes that the tenant of the request being answered wants storage to say in the status what it says in the body.
+pub fn note_true_status() {
+    let _ = NOTES.try_with(|notes| notes.wants_true_status.set(()));
+}
+
+/// Whether errors of storage have the HTTP status that they tell.
+pub fn wants_true_status() -> bool {
+    NOTES.try_with(|notes| notes.wants_true_status.get().is_some()).unwrap_or_default()
 }
 
 /// Notes the tenant that was found for the request being answered, and its route.

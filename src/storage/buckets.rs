@@ -9,21 +9,10 @@ use super::{
     error::{Code, ErrorBody, StorageError},
     extract::{Asked, BucketPath, JsonBody},
     model::{Bucket, BucketName, MimePattern, SizeLimit},
-    rules::{self, Filter},
-    sql,
+    rules::{self, BucketAction},
+    sql, tasks,
 };
-use crate::{
-    app::App,
-    auth::{Caller, Principal},
-    db,
-    error::Error,
-    tenants::TenantId,
-};
-
-/// More objects than this are not emptied in one request.
-const MOST_EMPTIED: i64 = 200_000;
-/// Objects removed in one transaction.
-const BATCH: i64 = 1000;
+use crate::{app::App, auth::Caller, db, error::Error};
 
 /// A bucket.
 #[derive(Serialize, ToSchema)]
@@ -100,14 +89,11 @@ pub(super) async fn create_bucket(caller: Caller, State(app): State<App>, JsonBo
     if new.kind.is_some_and(|kind| kind != "STANDARD") {
         return Err(StorageError::invalid("only buckets of the type STANDARD are served"));
     }
-    if !rules::may_manage(&caller, name.as_str()) {
-        return Err(StorageError::refused_row());
+    let owner_id = rules::owner_of_new(&caller);
+    if !rules::may(&caller, BucketAction::Create, name.as_str(), owner_id.as_deref()) {
+        return Err(StorageError::refused_row(BucketAction::Create.as_str()));
     }
     let now = app.clock.now();
-    let owner_id = match &caller.principal {
-        Principal::User(user) => Some(user.user_id.to_string()),
-        _ => None,
-    };
     let bucket = Bucket {
         id: name.as_str().to_owned(),
         public: new.public.unwrap_or_default(),
@@ -166,17 +152,22 @@ pub(super) async fn list_buckets(
     Asked(page): Asked<BucketPage>,
 ) -> Result<Json<Vec<BucketView>>, StorageError> {
     let mut buckets = sql::list_buckets(&app.db.read().await?, caller.tenant.id).await?;
-    buckets.retain(|bucket| rules::may_see(&caller, bucket));
+    buckets.retain(|bucket| rules::may_with(&caller, BucketAction::Read, bucket));
     if let Some(search) = page.search.filter(|search| !search.is_empty()).map(|search| search.to_lowercase()) {
         buckets.retain(|bucket| bucket.id.to_lowercase().contains(&search));
     }
+    let descending = match page.sort_order.as_deref() {
+        None | Some("" | "asc") => false,
+        Some("desc") => true,
+        Some(other) => return Err(StorageError::invalid(format!("\"{other}\" is no order; write asc or desc"))),
+    };
     match page.sort_column.as_deref() {
         None | Some("id" | "name") => {}
         Some("created_at") => buckets.sort_by_key(|bucket| bucket.created_at),
         Some("updated_at") => buckets.sort_by_key(|bucket| bucket.updated_at),
         Some(other) => return Err(StorageError::invalid(format!("\"{other}\" is no column to sort by"))),
     }
-    if page.sort_order.as_deref() == Some("desc") {
+    if descending {
         buckets.reverse();
     }
     let kind = knows_types(&headers).then_some("STANDARD");
@@ -205,7 +196,7 @@ pub(super) async fn get_bucket(caller: Caller, State(app): State<App>, BucketPat
 
 async fn visible(app: &App, caller: &Caller, name: &BucketName) -> Result<Bucket, StorageError> {
     let bucket = sql::find_bucket(&app.db.read().await?, caller.tenant.id, name.as_str()).await?;
-    bucket.filter(|bucket| rules::may_see(caller, bucket)).ok_or_else(StorageError::no_bucket)
+    bucket.filter(|bucket| rules::may_with(caller, BucketAction::Read, bucket)).ok_or_else(StorageError::no_bucket)
 }
 
 /// What is to be different about a bucket; what is left out stays.
@@ -244,7 +235,7 @@ pub(super) async fn update_bucket(
     BucketPath(name): BucketPath,
     JsonBody(change): JsonBody<BucketChange>,
 ) -> Result<Json<Done>, StorageError> {
-    let mut bucket = managed(&app, &caller, &name).await?;
+    let mut bucket = managed(&app, &caller, &name, BucketAction::Update).await?;
     if let BucketChange { public: None, file_size_limit: Change::Stay, allowed_mime_types: Change::Stay } = change {
         return Err(StorageError::invalid("body must have at least one of public, file_size_limit, allowed_mime_types"));
     }
@@ -267,15 +258,15 @@ pub(super) async fn update_bucket(
 }
 
 /// A bucket that the caller may change; hidden from who may not even see it.
-async fn managed(app: &App, caller: &Caller, name: &BucketName) -> Result<Bucket, StorageError> {
+async fn managed(app: &App, caller: &Caller, name: &BucketName, action: BucketAction) -> Result<Bucket, StorageError> {
     let bucket = visible(app, caller, name).await?;
-    if rules::may_manage(caller, name.as_str()) { Ok(bucket) } else { Err(StorageError::denied()) }
+    if rules::may_with(caller, action, &bucket) { Ok(bucket) } else { Err(StorageError::denied(action.as_str())) }
 }
 
 #[utoipa::path(delete, path = "/storage/v1/bucket/{bucket}", tag = "storage", params(("bucket" = String, Path, description = "The bucket")),
     security(("apikey" = []), ("user" = [])), responses((status = 200, body = Done), (status = 400, body = ErrorBody)))]
 pub(super) async fn delete_bucket(caller: Caller, State(app): State<App>, BucketPath(name): BucketPath) -> Result<Json<Done>, StorageError> {
-    managed(&app, &caller, &name).await?;
+    managed(&app, &caller, &name, BucketAction::Delete).await?;
     let tenant = caller.tenant.id;
     let deleted = app.db.write(move |tx| async move { sql::delete_bucket(&tx, tenant, name.as_str()).await }).await;
     match deleted {
@@ -286,33 +277,16 @@ pub(super) async fn delete_bucket(caller: Caller, State(app): State<App>, Bucket
     }
 }
 
-/// Removes every object of a bucket.
+/// Removes every object of a bucket: thousands at once, and of more than that the rest soon after.
 #[utoipa::path(post, path = "/storage/v1/bucket/{bucket}/empty", tag = "storage", params(("bucket" = String, Path, description = "The bucket")),
     security(("apikey" = []), ("user" = [])), responses(
     (status = 200, body = Done), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn empty_bucket(caller: Caller, State(app): State<App>, BucketPath(name): BucketPath) -> Result<Json<Done>, StorageError> {
-    if !rules::may_manage(&caller, name.as_str()) {
+    let bucket = sql::find_bucket(&app.db.read().await?, caller.tenant.id, name.as_str()).await?;
+    if !rules::may(&caller, BucketAction::Delete, name.as_str(), bucket.as_ref().and_then(|bucket| bucket.owner_id.as_deref())) {
         return Err(StorageError::new(Code::InvalidRole, "Access denied: Invalid role"));
     }
-    visible(&app, &caller, &name).await?;
-    let tenant = caller.tenant.id;
-    let count = sql::count_objects(&app.db.read().await?, tenant, name.as_str(), MOST_EMPTIED + 1).await?;
-    if count > MOST_EMPTIED {
-        let message = format!("the bucket has more than {MOST_EMPTIED} objects; remove some of them by name first");
-        return Err(StorageError::invalid(message));
-    }
-    while remove_batch(&app, tenant, &name).await? {}
+    bucket.ok_or_else(StorageError::no_bucket)?;
+    tasks::empty_bucket(&app, &caller, &name).await?;
     Ok(Json(Done { message: "Empty bucket has been queued. Completion may take up to an hour." }))
-}
-
-/// Removes the first objects of a bucket; false when there are none.
-async fn remove_batch(app: &App, tenant: TenantId, name: &BucketName) -> Result<bool, Error> {
-    let (now, name) = (app.clock.now(), name.as_str().to_owned());
-    app.db
-        .write(move |tx| async move {
-            let names: Vec<String> = sql::first_names(&tx, tenant, &name, BATCH).await?.into_iter().map(|(name,)| name).collect();
-            sql::delete_objects(&tx, tenant, now, &name, &names, &Filter::All).await?;
-            Ok(!names.is_empty())
-        })
-        .await
 }

@@ -50,7 +50,7 @@ pub(super) async fn get_object(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, StorageError> {
-    let (bucket, object) = find(&app, &caller, &path, true).await?;
+    let (bucket, object) = find(&app, &caller, Action::Get, &path, true).await?;
     let access = if is_open(&caller.tenant, &bucket) { Access::Public } else { Access::Private };
     answer(&app, &object, access, &asked, &method, &headers).await
 }
@@ -69,7 +69,7 @@ pub(super) async fn get_authenticated_object(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, StorageError> {
-    let (_, object) = find(&app, &caller, &path, false).await?;
+    let (_, object) = find(&app, &caller, Action::Get, &path, false).await?;
     answer(&app, &object, Access::Private, &asked, &method, &headers).await
 }
 
@@ -104,18 +104,14 @@ pub(super) async fn find_public(app: &App, tenant: &Tenant, path: &ObjectPath) -
     sql::find_object(&conn, tenant.id, path.bucket.as_str(), path.key.as_str()).await?.ok_or_else(StorageError::no_object)
 }
 
-/// An object that the caller may see; what it may not see looks as if it were not there.
-pub(super) async fn find(app: &App, caller: &Caller, path: &ObjectPath, public_too: bool) -> Result<(Bucket, Object), StorageError> {
+/// An object on which the caller may do this; what it may not see looks as if it were not there.
+pub(super) async fn find(app: &App, caller: &Caller, action: Action, path: &ObjectPath, public_too: bool) -> Result<(Bucket, Object), StorageError> {
     let conn = app.db.read().await?;
     let bucket = sql::find_bucket(&conn, caller.tenant.id, path.bucket.as_str()).await?.ok_or_else(StorageError::no_bucket)?;
     let object = sql::find_object(&conn, caller.tenant.id, &bucket.id, path.key.as_str()).await?.ok_or_else(StorageError::no_object)?;
     let rights = rules::rights(caller, &bucket.id);
     let is_free = public_too && is_open(&caller.tenant, &bucket);
-    if is_free || rights.allow(Action::Select, &object.name, object.owner_id.as_deref()) {
-        Ok((bucket, object))
-    } else {
-        Err(StorageError::no_object())
-    }
+    if is_free || rights.allow(action, &(&object).into()) { Ok((bucket, object)) } else { Err(StorageError::no_object()) }
 }
 
 /// By which door a file is read; caches must know.

@@ -1,4 +1,4 @@
-//! The errors of the storage wire: four strings, and for most of them HTTP 400, whatever the error is.
+//! The errors of the storage wire: four strings, and for most of them HTTP 400, whatever the error is. A tenant can have the true status.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::{
     blobs::PutError,
     error::{ConstraintKind, Error},
-    http::{Surface, SurfaceError, body::BodyError},
+    http::{Surface, SurfaceError, body::BodyError, wants_true_status},
 };
 
 /// The codes of this wire.
@@ -66,12 +66,22 @@ impl Code {
             Self::UnsupportedMediaType => ("InvalidRequest", 415, "Error", 400),
         }
     }
+
+    /// The status that it means.
+    pub(super) fn true_status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().1).unwrap_or(StatusCode::BAD_REQUEST)
+    }
 }
 
 /// What went wrong, on the storage wire.
 #[derive(Debug)]
 pub(super) enum StorageError {
     Told(Code, Cow<'static, str>),
+    /// Denied for want of a permission, in the words that clients know, and by its name.
+    Denied {
+        message: &'static str,
+        missing: &'static str,
+    },
     /// From below; told in the shape of this wire.
     Ground(Error),
 }
@@ -92,6 +102,10 @@ pub(super) struct ErrorBody {
     /// What went wrong, for programs.
     #[schema(example = "NoSuchKey")]
     code: String,
+    /// What would help: the permission that is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "missing permission: update")]
+    hint: Option<String>,
 }
 
 impl StorageError {
@@ -116,12 +130,12 @@ impl StorageError {
     }
 
     /// The words that clients know from a server with the rules of `PostgreSQL`.
-    pub(super) fn refused_row() -> Self {
-        Self::new(Code::AccessDenied, "new row violates row-level security policy")
+    pub(super) fn refused_row(missing: &'static str) -> Self {
+        Self::Denied { message: "new row violates row-level security policy", missing }
     }
 
-    pub(super) fn denied() -> Self {
-        Self::new(Code::AccessDenied, "Access denied")
+    pub(super) fn denied(missing: &'static str) -> Self {
+        Self::Denied { message: "Access denied", missing }
     }
 
     pub(super) fn object_exists() -> Self {
@@ -178,13 +192,15 @@ impl<E: Into<StorageError>> From<PutError<E>> for StorageError {
 
 impl IntoResponse for StorageError {
     fn into_response(self) -> Response {
-        let (code, message) = match self {
-            Self::Told(code, message) => (code, message),
+        let (code, message, missing) = match self {
+            Self::Told(code, message) => (code, message, None),
+            Self::Denied { message, missing } => (Code::AccessDenied, message.into(), Some(missing)),
             Self::Ground(error) => return SurfaceError::from_error(Surface::Storage, &error).into_response(),
         };
         let (name, told, label, status) = code.row();
-        let body = ErrorBody { status_code: told.to_string(), error: label.to_owned(), message: message.into_owned(), code: name.to_owned() };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        let hint = missing.map(|missing| format!("missing permission: {missing}"));
+        let body = ErrorBody { status_code: told.to_string(), error: label.to_owned(), message: message.into_owned(), code: name.to_owned(), hint };
+        let status = if wants_true_status() { code.true_status() } else { StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST) };
         (status, Json(body)).into_response()
     }
 }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{
     error::{ErrorBody, StorageError},
     extract::{BucketPath, JsonBody},
+    model,
     rules::{self, Action},
     sql::{self, FileEntry, Folder, SortColumn},
 };
@@ -112,15 +113,15 @@ pub(super) async fn list_objects(
         return Err(StorageError::invalid("body/limit must be 1 to 1500, and body/offset not below 0"));
     }
     let (column, descending) = order(asked.sort_by.as_ref())?;
-    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::Select);
+    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::List);
     if filter.is_nothing() {
         return Ok(Json(Vec::new()));
     }
-    let prefix = match asked.prefix.trim_matches('/') {
+    let prefix = match model::beginning("prefix", &asked.prefix)?.trim_matches('/') {
         "" => String::new(),
         folder => format!("{folder}/"),
     };
-    let search = asked.search.unwrap_or_default().to_ascii_lowercase();
+    let search = model::beginning("search", asked.search.as_deref().unwrap_or_default())?.to_ascii_lowercase();
     let folder = Folder { tenant: caller.tenant.id, bucket: bucket.as_str(), prefix: &prefix, search: &search, filter: &filter, column, descending };
     let conn = app.db.read().await?;
     let folders = sql::list_folders(&conn, &folder, limit, offset).await?;

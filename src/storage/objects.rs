@@ -12,9 +12,9 @@ use super::{
     extract::{BucketPath, JsonBody, ObjectPath},
     list::EntryMetadata,
     model::{BucketName, ContentType, Object, ObjectKey},
-    rules::{self, Action},
+    rules::{self, Action, Subject},
     sql::{self, Destination},
-    upload::{Attributes, Writing, may_write, metadata_header, wants_upsert},
+    upload::{Attributes, Writing, give_up, may_write, metadata_header, note, wants_upsert},
 };
 use crate::{
     app::App,
@@ -68,7 +68,7 @@ impl ObjectInfo {
     params(("bucket" = String, Path, description = "The bucket"), ("key" = String, Path, description = "The object's key, with its slashes")),
     security(("apikey" = []), ("user" = [])), responses((status = 200, body = ObjectInfo), (status = 400, body = ErrorBody)))]
 pub(super) async fn get_object_info(caller: Caller, State(app): State<App>, path: ObjectPath) -> Result<Json<ObjectInfo>, StorageError> {
-    let (_, object) = find(&app, &caller, &path, true).await?;
+    let (_, object) = find(&app, &caller, Action::Get, &path, true).await?;
     Ok(ObjectInfo::new(&path.bucket, object))
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn get_authenticated_object_info(
     State(app): State<App>,
     path: ObjectPath,
 ) -> Result<Json<ObjectInfo>, StorageError> {
-    let (_, object) = find(&app, &caller, &path, false).await?;
+    let (_, object) = find(&app, &caller, Action::Get, &path, false).await?;
     Ok(ObjectInfo::new(&path.bucket, object))
 }
 
@@ -143,13 +143,13 @@ impl ObjectRow {
 pub(super) async fn delete_object(caller: Caller, State(app): State<App>, path: ObjectPath) -> Result<Json<Done>, StorageError> {
     let rights = rules::rights(&caller, path.bucket.as_str());
     if rights.filter(Action::Delete).is_nothing() {
-        return Err(StorageError::denied());
+        return Err(StorageError::denied(Action::Delete.as_str()));
     }
     let removed = remove(&app, &caller, &path.bucket, vec![path.key.as_str().to_owned()]).await?;
     if removed.is_empty() {
         // Told apart only for who may see the object.
-        find(&app, &caller, &path, false).await?;
-        return Err(StorageError::denied());
+        find(&app, &caller, Action::Get, &path, false).await?;
+        return Err(StorageError::denied(Action::Delete.as_str()));
     }
     Ok(Json(Done { message: "Successfully deleted" }))
 }
@@ -189,8 +189,8 @@ async fn remove(app: &App, caller: &Caller, bucket: &BucketName, names: Vec<Stri
     if filter.is_nothing() {
         return Ok(Vec::new());
     }
-    // What is no key is the name of nothing; and NUL is no text for PostgreSQL.
-    let names: Vec<String> = names.into_iter().filter(|name| ObjectKey::read(name).is_ok()).collect();
+    // What is no key is the name of nothing.
+    let names: Vec<String> = names.iter().filter_map(|name| ObjectKey::read(name).ok()).map(|key| key.as_str().to_owned()).collect();
     let (tenant, now, bucket) = (caller.tenant.id, app.clock.now(), bucket.as_str().to_owned());
     Ok(app.db.write(move |tx| async move { sql::delete_objects(&tx, tenant, now, &bucket, &names, &filter).await }).await?)
 }
@@ -221,7 +221,7 @@ impl Way {
 
     /// The object at the start, and whether the place at the end takes it.
     async fn check(&self, app: &App, caller: &Caller) -> Result<Object, StorageError> {
-        let (_, object) = find(app, caller, &self.from, false).await?;
+        let (_, object) = find(app, caller, Action::Get, &self.from, false).await?;
         let conn = app.db.read().await?;
         let bucket = sql::find_bucket(&conn, caller.tenant.id, self.to.bucket.as_str()).await?.ok_or_else(StorageError::no_bucket)?;
         if self.from.bucket != self.to.bucket {
@@ -240,10 +240,12 @@ impl Way {
 pub(super) async fn move_object(caller: Caller, State(app): State<App>, JsonBody(asked): JsonBody<MoveRequest>) -> Result<Json<Done>, StorageError> {
     let way = Way::read(&asked.bucket_id, &asked.source_key, asked.destination_bucket.as_deref(), &asked.destination_key)?;
     let object = way.check(&app, &caller).await?;
-    let may_take = rules::rights(&caller, way.from.bucket.as_str()).allow(Action::Update, &object.name, object.owner_id.as_deref());
-    let rights = rules::rights(&caller, way.to.bucket.as_str());
-    if !may_take || !rights.allow(Action::Insert, way.to.key.as_str(), object.owner_id.as_deref()) {
-        return Err(StorageError::refused_row());
+    if !rules::rights(&caller, way.from.bucket.as_str()).allow(Action::Update, &Subject::from(&object)) {
+        return Err(StorageError::refused_row(Action::Update.as_str()));
+    }
+    let moved = Subject { name: way.to.key.as_str(), ..Subject::from(&object) };
+    if !rules::rights(&caller, way.to.bucket.as_str()).allow(Action::Insert, &moved) {
+        return Err(StorageError::refused_row(Action::Insert.as_str()));
     }
     let (tenant, now) = (caller.tenant.id, app.clock.now());
     let moved = app
@@ -313,15 +315,16 @@ pub(super) async fn copy_object(
     let upsert = wants_upsert(&headers);
     let tenant = caller.tenant.id;
     let there = sql::find_object(&app.db.read().await?, tenant, way.to.bucket.as_str(), way.to.key.as_str()).await?;
-    may_write(&rights, way.to.key.as_str(), there.as_ref(), upsert)?;
-
     let attributes = copied_attributes(&object, &asked, &headers)?;
+    let new = rights.new_subject(way.to.key.as_str(), Some(attributes.content(Some(object.size))));
+    may_write(&rights, &new, there.as_ref(), upsert)?;
+
     let bucket = way.to.bucket.as_str().to_owned();
     let writing = Writing { app: app.clone(), tenant, bucket, key: way.to.key, rights, upsert };
     let blob = BlobId::random();
-    writing.note(blob).await?;
+    note(&app, tenant, blob).await?;
     if !app.blobs.copy(BlobId::from(object.blob_id), blob).await? {
-        writing.give_up(blob).await;
+        give_up(&app, tenant, blob).await;
         return Err(StorageError::missing_bytes());
     }
     let sha256 = object.sha256.as_slice().try_into().map_err(|_| Error::internal("a stored SHA-256 has not 32 bytes"))?;

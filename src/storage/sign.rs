@@ -78,7 +78,7 @@ pub(super) async fn sign_object(
 ) -> Result<Json<SignedUrl>, StorageError> {
     let expires = expiry(&app, asked.expires_in)?;
     // Also in a public bucket only who may select: the URL would outlive the bucket's being public.
-    let (bucket, object) = find(&app, &caller, &path, false).await?;
+    let (bucket, object) = find(&app, &caller, Action::Sign, &path, false).await?;
     let signed_url = sign(&app, &caller, &bucket.id, &object, expires)?;
     Ok(Json(SignedUrl { signed_url }))
 }
@@ -154,12 +154,13 @@ pub(super) async fn sign_objects(
 ) -> Result<Json<Vec<SignedPath>>, StorageError> {
     check_count("paths", &asked.paths)?;
     let expires = expiry(&app, asked.expires_in)?;
-    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::Select);
-    let names: Vec<String> = asked.paths.iter().filter(|path| ObjectKey::read(path).is_ok()).cloned().collect();
+    let filter = rules::rights(&caller, bucket.as_str()).filter(Action::Sign);
+    let keys: Vec<Option<ObjectKey>> = asked.paths.iter().map(|path| ObjectKey::read(path).ok()).collect();
+    let names: Vec<String> = keys.iter().flatten().map(|key| key.as_str().to_owned()).collect();
     let conn = app.db.read().await?;
     let objects = sql::find_objects(&conn, caller.tenant.id, bucket.as_str(), &names, &filter).await?;
     let objects: HashMap<&str, &Object> = objects.iter().map(|object| (object.name.as_str(), object)).collect();
-    let signed = asked.paths.into_iter().map(|path| match objects.get(path.as_str()) {
+    let signed = asked.paths.into_iter().zip(keys).map(|(path, key)| match key.and_then(|key| objects.get(key.as_str())) {
         Some(object) => {
             let signed_url = sign(&app, &caller, bucket.as_str(), object, expires)?;
             Ok(SignedPath { error: None, path, signed_url: Some(signed_url) })

@@ -2,12 +2,16 @@
 
 use uuid::Uuid;
 
+pub(super) mod pages;
+pub(super) mod tasks;
+pub(super) mod uploads;
+
 use super::{
-    model::{Bucket, Object},
-    rules::{Filter, Fit},
+    model::{Bucket, MimePattern, Object},
+    rules::{Filter, Fit, NameFit},
 };
 use crate::{
-    db::{Conn, Dialect, SqlBuf, Timestamp},
+    db::{Conn, Dialect, Json, SqlBuf, Timestamp, glob_regex},
     error::Result,
     row_type,
     tenants::TenantId,
@@ -78,17 +82,6 @@ pub(super) async fn update_bucket(conn: &Conn, tenant: TenantId, bucket: &Bucket
 pub(super) async fn delete_bucket(conn: &Conn, tenant: TenantId, id: &str) -> Result<bool> {
     let deleted = conn.query("DELETE FROM buckets WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(id).execute().await?;
     Ok(deleted == 1)
-}
-
-pub(super) async fn count_objects(conn: &Conn, tenant: TenantId, bucket: &str, most: i64) -> Result<i64> {
-    let (count,) = conn
-        .query("SELECT count(*) FROM (SELECT 1 FROM objects WHERE tenant_id = $1 AND bucket_id = $2 LIMIT $3) AS counted")
-        .bind(tenant)
-        .bind(bucket)
-        .bind(most)
-        .fetch_one::<(i64,)>()
-        .await?;
-    Ok(count)
 }
 
 // Objects
@@ -184,16 +177,6 @@ pub(super) async fn move_object(conn: &Conn, tenant: TenantId, now: Timestamp, b
     Ok(updated == 1)
 }
 
-/// The first names of a bucket, for emptying it.
-pub(super) async fn first_names(conn: &Conn, tenant: TenantId, bucket: &str, limit: i64) -> Result<Vec<(String,)>> {
-    conn.query("SELECT name FROM objects WHERE tenant_id = $1 AND bucket_id = $2 ORDER BY name LIMIT $3")
-        .bind(tenant)
-        .bind(bucket)
-        .bind(limit)
-        .fetch_all()
-        .await
-}
-
 /// The objects of these names that the filter lets through.
 pub(super) async fn find_objects(conn: &Conn, tenant: TenantId, bucket: &str, names: &[String], filter: &Filter) -> Result<Vec<Object>> {
     if names.is_empty() {
@@ -248,24 +231,85 @@ fn push_bucket(sql: &mut SqlBuf, tenant: TenantId, bucket: &str, filter: &Filter
         sql.push(" AND 1 = 0");
         return;
     }
-    sql.push(" AND (").push_list(" OR ", fits, |sql, fit| match fit {
-        Fit::Owner(owner) => {
-            sql.push("owner_id = ").push_value(owner);
-        }
-        Fit::Under(prefix) => push_under(sql, prefix),
-        Fit::Both { owner, under } => {
-            sql.push("(owner_id = ").push_value(owner).push(" AND ");
-            push_under(sql, under);
-            sql.push(")");
-        }
-    });
+    sql.push(" AND (").push_list(" OR ", fits, push_fit);
     sql.push(")");
 }
 
-/// Names that begin with `prefix`, which ends in a slash: a range, as names sort by bytes and `0` follows `/`.
-fn push_under(sql: &mut SqlBuf, prefix: &str) {
-    let end = format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix));
-    sql.push("(name >= ").push_value(prefix).push(" AND name < ").push_value(end).push(")");
+fn push_fit(sql: &mut SqlBuf, fit: &Fit) {
+    sql.push("(1 = 1");
+    if let Some(owner) = &fit.owner {
+        sql.push(" AND owner_id = ").push_value(owner);
+    }
+    match &fit.name {
+        None => {}
+        Some(NameFit::Is(name)) => {
+            sql.push(" AND name = ").push_value(name);
+        }
+        Some(NameFit::Under(prefix)) => {
+            sql.push(" AND ");
+            push_beginning(sql, prefix);
+        }
+        Some(NameFit::Like { beginning, pattern }) => {
+            sql.push(" AND ");
+            push_beginning(sql, beginning);
+            // SQLite has no regular expressions, and its GLOB has no slashes.
+            match sql.dialect() {
+                Dialect::Sqlite => sql.push(" AND fits(").push_value(pattern).push(", name)"),
+                Dialect::Postgres => sql.push(" AND name ~ ").push_value(glob_regex(pattern)),
+            };
+        }
+    }
+    if !fit.mime.is_empty() {
+        sql.push(" AND (").push_list(" OR ", &fit.mime, push_mime);
+        sql.push(")");
+    }
+    if let Some(most) = fit.max_size {
+        sql.push(" AND size <= ").push_value(most);
+    }
+    for (key, value) in &fit.user_metadata {
+        sql.push(" AND user_metadata -> ").push_value(key).push(" = ").push_value(Json(value.as_str().into()));
+    }
+    sql.push(")");
+}
+
+/// The stored type has parameters, or none.
+fn push_mime(sql: &mut SqlBuf, pattern: &MimePattern) {
+    let wanted = pattern.as_str().to_ascii_lowercase();
+    let start = |sql: &mut SqlBuf, text: &str| {
+        let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
+        sql.push("substr(lower(content_type), 1, ").push_number(length).push(") = ").push_value(text);
+    };
+    match wanted.strip_suffix('*') {
+        Some(beginning) => start(sql, beginning),
+        None => {
+            sql.push("lower(content_type) = ").push_value(wanted.as_str()).push(" OR ");
+            start(sql, &format!("{wanted};"));
+            sql.push(" OR ");
+            start(sql, &format!("{wanted} "));
+        }
+    }
+}
+
+/// Names that begin like this: a range, as names sort by bytes.
+fn push_beginning(sql: &mut SqlBuf, beginning: &str) {
+    sql.push("(name >= ").push_value(beginning);
+    if let Some(end) = end_of_prefix(beginning) {
+        sql.push(" AND name < ").push_value(end);
+    }
+    sql.push(")");
+}
+
+/// The first text after all that begin like this; UTF-8 sorts as its characters do.
+pub(super) fn end_of_prefix(prefix: &str) -> Option<String> {
+    let mut rest: Vec<char> = prefix.chars().collect();
+    while let Some(last) = rest.pop() {
+        // The surrogates are no characters, and stepping over them is what a range does.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            rest.push(next);
+            return Some(rest.into_iter().collect());
+        }
+    }
+    None
 }
 
 // Listing a folder
@@ -373,7 +417,7 @@ fn push_folder(sql: &mut SqlBuf, folder: &Folder<'_>) {
     push_bucket(sql, folder.tenant, folder.bucket, folder.filter);
     if !folder.prefix.is_empty() {
         sql.push(" AND ");
-        push_under(sql, folder.prefix);
+        push_beginning(sql, folder.prefix);
     }
 }
 
@@ -419,6 +463,17 @@ pub(super) async fn discard_blob(conn: &Conn, tenant: TenantId, now: Timestamp, 
     Ok(())
 }
 
+/// Leaves a blob to the sweeper unless a row may name it: when a commit failed, it is not always known whether it did.
+pub(super) async fn abandon_upload(conn: &Conn, tenant: TenantId, now: Timestamp, blob: Uuid) -> Result<()> {
+    conn.query("UPDATE loose_blobs SET state = 'garbage', since = $3 WHERE tenant_id = $1 AND blob_id = $2 AND state = 'uploading'")
+        .bind(tenant)
+        .bind(blob)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 async fn discard_blobs(conn: &Conn, tenant: TenantId, now: Timestamp, objects: &[Object]) -> Result<()> {
     if objects.is_empty() {
         return Ok(());
@@ -461,6 +516,8 @@ pub async fn delete_rows_of(conn: &Conn, tenant: TenantId, now: Timestamp) -> Re
     .bind(now)
     .execute()
     .await?;
+    uploads::delete_rows_of(conn, tenant, now).await?;
+    conn.query("DELETE FROM storage_tasks WHERE tenant_id = $1").bind(tenant).execute().await?;
     conn.query("DELETE FROM objects WHERE tenant_id = $1").bind(tenant).execute().await?;
     conn.query("DELETE FROM buckets WHERE tenant_id = $1").bind(tenant).execute().await?;
     Ok(())

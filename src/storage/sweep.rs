@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use super::sql;
-use crate::{app::App, blobs::BlobId, error::Result};
+use crate::{app::App, blobs::BlobId, db::Timestamp, error::Result};
 
 /// The longest that an upload may take. A note that is older belongs to nobody any more.
 const LONGEST_UPLOAD: Duration = Duration::from_hours(24);
 /// How long garbage stays: who has read a row just before it changed may still open its bytes.
 const GRACE: Duration = Duration::from_mins(1);
+/// How long it can be asked how a task ended.
+const TASKS_KEPT: Duration = Duration::from_hours(7 * 24);
+/// How long it can be told that a resumable upload is over, and not that there was none.
+const EXPIRED_KEPT: Duration = Duration::from_hours(1);
 /// Blobs removed at a time.
 const BATCH: i64 = 500;
 
@@ -33,7 +37,13 @@ pub async fn sweep(app: &App) -> Result<u64> {
     let before = |age: Duration| now.plus_seconds(-i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
     app.blobs.sweep_staging(LONGEST_UPLOAD).await?;
     let deadline = before(LONGEST_UPLOAD);
-    app.db.write(move |tx| async move { sql::expire_uploads(&tx, deadline).await }).await?;
+    let forgotten = before(TASKS_KEPT);
+    let expire = move |tx: crate::db::Tx| async move {
+        sql::expire_uploads(&tx, deadline).await?;
+        sql::tasks::forget(&tx, forgotten).await
+    };
+    app.db.write(expire).await?;
+    end_resumable(app, before(EXPIRED_KEPT)).await?;
     let mut swept = 0;
     loop {
         let garbage = sql::list_garbage(&app.db.read().await?, before(GRACE), BATCH).await?;
@@ -49,5 +59,19 @@ pub async fn sweep(app: &App) -> Result<u64> {
             Ok(())
         };
         app.db.write(forget).await?;
+    }
+}
+
+/// Removes resumable uploads whose time is over; their bytes become garbage.
+async fn end_resumable(app: &App, deadline: Timestamp) -> Result<()> {
+    loop {
+        let expired = sql::uploads::expired(&app.db.read().await?, deadline, BATCH).await?;
+        if expired.is_empty() {
+            return Ok(());
+        }
+        for (tenant, upload) in expired {
+            let now = app.clock.now();
+            app.db.write(move |tx| async move { sql::uploads::remove(&tx, tenant, now, upload).await }).await?;
+        }
     }
 }

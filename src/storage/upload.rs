@@ -22,7 +22,7 @@ use super::{
     error::{Code, ErrorBody, StorageError},
     extract::ObjectPath,
     model::{Bucket, ContentType, Object, ObjectKey},
-    rules::{self, Action, Rights},
+    rules::{self, Action, Content, Rights, Subject},
     sql,
 };
 use crate::{
@@ -69,7 +69,8 @@ pub(super) async fn upload_object(
     request: Request,
 ) -> Result<Json<Uploaded>, StorageError> {
     let upsert = wants_upsert(request.headers());
-    upload(&app, &caller, path, request, upsert).await
+    let rights = rules::rights(&caller, path.bucket.as_str());
+    upload(&app, caller.tenant.id, rights, path, request, upsert).await
 }
 
 /// Makes an object of the body, or replaces it.
@@ -85,49 +86,60 @@ pub(super) async fn update_object(
     path: ObjectPath,
     request: Request,
 ) -> Result<Json<Uploaded>, StorageError> {
-    upload(&app, &caller, path, request, true).await
+    let rights = rules::rights(&caller, path.bucket.as_str());
+    upload(&app, caller.tenant.id, rights, path, request, true).await
 }
 
 pub(super) fn wants_upsert(headers: &HeaderMap) -> bool {
     headers.get("x-upsert").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
-async fn upload(app: &App, caller: &Caller, path: ObjectPath, request: Request, upsert: bool) -> Result<Json<Uploaded>, StorageError> {
+/// Takes the body for an object, for who has these rights in its bucket.
+pub(super) async fn upload(
+    app: &App,
+    tenant: TenantId,
+    rights: Rights,
+    path: ObjectPath,
+    request: Request,
+    upsert: bool,
+) -> Result<Json<Uploaded>, StorageError> {
     let ObjectPath { bucket: name, key } = path;
-    let rights = rules::rights(caller, name.as_str());
-    let bucket = admit(app, caller, name.as_str(), &key, &rights, upsert).await?;
+    let bucket = admit(app, tenant, name.as_str(), &rights.new_subject(key.as_str(), None), &rights, upsert).await?;
 
     let limit = bucket.size_limit(app.config.storage.max_upload_bytes);
     let incoming = Incoming::read(request, limit, key.is_folder_placeholder()).await?;
     if !key.is_folder_placeholder() {
         bucket.takes(&incoming.attributes.content_type)?;
     }
-    let Incoming { attributes, body } = incoming;
-    let writing = Writing { app: app.clone(), tenant: caller.tenant.id, bucket: bucket.id.clone(), key, rights, upsert };
+    let Incoming { attributes, size, body } = incoming;
+    if !rights.allow(Action::Insert, &rights.new_subject(key.as_str(), Some(attributes.content(size)))) {
+        return Err(StorageError::refused_row(Action::Insert.as_str()));
+    }
+    let writing = Writing { app: app.clone(), tenant, bucket: bucket.id.clone(), key, rights, upsert };
     let (blob, stored) = writing.store(body, limit).await?;
     let id = writing.commit(blob, stored, attributes).await?;
     Ok(Json(Uploaded { id, key: format!("{}/{}", bucket.id, writing.key) }))
 }
 
 /// Asks the rules before any byte is taken, and tells at once that a name is taken.
-async fn admit(app: &App, caller: &Caller, name: &str, key: &ObjectKey, rights: &Rights, upsert: bool) -> Result<Bucket, StorageError> {
+pub(super) async fn admit(app: &App, tenant: TenantId, name: &str, new: &Subject<'_>, rights: &Rights, upsert: bool) -> Result<Bucket, StorageError> {
     let conn = app.db.read().await?;
-    let bucket = sql::find_bucket(&conn, caller.tenant.id, name).await?.ok_or_else(StorageError::no_bucket)?;
-    let there = sql::find_object(&conn, caller.tenant.id, name, key.as_str()).await?;
-    may_write(rights, key.as_str(), there.as_ref(), upsert)?;
+    let bucket = sql::find_bucket(&conn, tenant, name).await?.ok_or_else(StorageError::no_bucket)?;
+    let there = sql::find_object(&conn, tenant, name, new.name).await?;
+    may_write(rights, new, there.as_ref(), upsert)?;
     Ok(bucket)
 }
 
-/// Whether an object of this name may be made, or the one that is there replaced.
-pub(super) fn may_write(rights: &Rights, name: &str, there: Option<&Object>, upsert: bool) -> Result<(), StorageError> {
-    if !rights.allow_insert(name) {
-        return Err(StorageError::refused_row());
+/// Whether an object may be made, or the one that is there replaced by it.
+pub(super) fn may_write(rights: &Rights, new: &Subject<'_>, there: Option<&Object>, upsert: bool) -> Result<(), StorageError> {
+    if !rights.allow(Action::Insert, new) {
+        return Err(StorageError::refused_row(Action::Insert.as_str()));
     }
     match there {
         None => Ok(()),
         Some(_) if !upsert => Err(StorageError::object_exists()),
-        Some(object) if rights.allow(Action::Update, name, object.owner_id.as_deref()) => Ok(()),
-        Some(_) => Err(StorageError::refused_row()),
+        Some(object) if rights.allow(Action::Update, &object.into()) => Ok(()),
+        Some(_) => Err(StorageError::refused_row(Action::Update.as_str())),
     }
 }
 
@@ -140,9 +152,18 @@ pub(super) struct Attributes {
     pub(super) user_metadata: Option<JsonColumn>,
 }
 
+impl Attributes {
+    /// What the rules see of a file with these, of so many bytes.
+    pub(super) fn content(&self, size: Option<i64>) -> Content<'_> {
+        Content { kind: self.content_type.as_str(), size, user_metadata: self.user_metadata.as_ref().map(|json| &json.0) }
+    }
+}
+
 /// A file that is about to come in.
 struct Incoming<S> {
     attributes: Attributes,
+    /// How many bytes it says it has.
+    size: Option<i64>,
     body: S,
 }
 
@@ -158,27 +179,28 @@ impl Incoming<()> {
         let content_type = text("content-type");
         let mut attributes = Attributes {
             content_type: ContentType::read(content_type),
-            cache_control: text("cache-control").unwrap_or("no-cache").to_owned(),
+            cache_control: cache_control(text("cache-control").unwrap_or_default()),
             robots_tag: text("x-robots-tag").map(str::to_owned),
             user_metadata: text("x-metadata").map(metadata_header).transpose()?,
         };
-        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
+        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let boundary = content_type.and_then(|kind| multer::parse_boundary(kind).ok());
         let most = if boundary.is_some() { limit.saturating_add(FORM_SLACK) } else { limit };
         if is_placeholder {
             attributes.content_type = ContentType::read(None);
-            return Ok(Incoming { attributes, body: Either::Left(Either::Left(stream::empty())) });
+            return Ok(Incoming { attributes, size: Some(0), body: Either::Left(Either::Left(stream::empty())) });
         }
-        if announced > most {
+        if announced.is_some_and(|announced| announced > most) {
             return Err(StorageError::too_large());
         }
         let Some(boundary) = boundary else {
-            return Ok(Incoming { attributes, body: Either::Left(Either::Right(raw(body))) });
+            let size = announced.and_then(|announced| i64::try_from(announced).ok());
+            return Ok(Incoming { attributes, size, body: Either::Left(Either::Right(raw(body))) });
         };
         let constraints = Constraints::new().size_limit(multer::SizeLimit::new().whole_stream(most));
         let form = Multipart::with_constraints(raw(body).map_err(std::io::Error::other), boundary, constraints);
         let body = file_of_form(form, &mut attributes).await?;
-        Ok(Incoming { attributes, body: Either::Right(body) })
+        Ok(Incoming { attributes, size: None, body: Either::Right(body) })
     }
 }
 
@@ -186,6 +208,7 @@ impl std::fmt::Display for StorageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Told(_, message) => f.write_str(message),
+            Self::Denied { message, .. } => f.write_str(message),
             Self::Ground(error) => error.fmt(f),
         }
     }
@@ -193,7 +216,7 @@ impl std::fmt::Display for StorageError {
 
 impl std::error::Error for StorageError {}
 
-fn raw(body: Body) -> impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static {
+pub(super) fn raw(body: Body) -> impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static {
     body.into_data_stream().map_err(|_| StorageError::invalid("the body ended before its end"))
 }
 
@@ -222,7 +245,7 @@ async fn file_of_form(
         }
         let text = String::from_utf8(text).map_err(|_| StorageError::invalid(format!("the field \"{name}\" is not UTF-8")))?;
         match name.as_str() {
-            "cacheControl" => attributes.cache_control = cache_control_field(&text),
+            "cacheControl" => attributes.cache_control = cache_control(&text),
             "metadata" | "userMetadata" => attributes.user_metadata = Some(metadata(text.as_bytes())?),
             "contentType" => content_type = Some(text),
             _ => {}
@@ -251,8 +274,8 @@ fn bad_form(error: multer::Error) -> StorageError {
     }
 }
 
-/// Seconds, as forms tell them; or a whole header value.
-fn cache_control_field(text: &str) -> String {
+/// Seconds, as forms and resumable uploads tell them; or a whole header value.
+pub(super) fn cache_control(text: &str) -> String {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return format!("max-age={text}");
@@ -270,7 +293,7 @@ pub(super) fn metadata_header(text: &str) -> Result<JsonColumn, StorageError> {
     metadata(&json)
 }
 
-fn metadata(json: &[u8]) -> Result<JsonColumn, StorageError> {
+pub(super) fn metadata(json: &[u8]) -> Result<JsonColumn, StorageError> {
     match serde_json::from_slice(json) {
         // PostgreSQL's jsonb can't hold it.
         Ok(serde_json::Value::Object(_)) if json.windows(6).any(|window| window == b"\\u0000") => {
@@ -298,61 +321,81 @@ impl Writing {
         S: Stream<Item = Result<Bytes, StorageError>> + Send,
     {
         let blob = BlobId::random();
-        match self.app.blobs.put(blob, body, limit, self.note(blob)).await {
+        match self.app.blobs.put(blob, body, limit, note(&self.app, self.tenant, blob)).await {
             Ok(stored) => Ok((blob, stored)),
             Err(error) => {
-                self.give_up(blob).await;
+                give_up(&self.app, self.tenant, blob).await;
                 Err(error.into())
             }
-        }
-    }
-
-    /// Notes a blob by which it is found if nothing follows.
-    pub(super) fn note(&self, blob: BlobId) -> impl Future<Output = GroundResult<()>> + Send + use<> {
-        let (app, tenant, now) = (self.app.clone(), self.tenant, self.app.clock.now());
-        async move { app.db.write(move |tx| async move { sql::begin_upload(&tx, tenant, now, blob.uuid()).await }).await }
-    }
-
-    /// Leaves what there is of a blob to the sweeper.
-    pub(super) async fn give_up(&self, blob: BlobId) {
-        let (tenant, now) = (self.tenant, self.app.clock.now());
-        let noted = self.app.db.write(move |tx| async move { sql::discard_blob(&tx, tenant, now, blob.uuid()).await }).await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, "an upload that failed is left to be found when its time is over");
         }
     }
 
     /// Makes or replaces the row, and gives the object's id.
     pub(super) async fn commit(&self, blob: BlobId, stored: Stored, attributes: Attributes) -> Result<Uuid, StorageError> {
         let now = self.app.clock.now();
-        let object = Object {
-            name: self.key.as_str().to_owned(),
-            id: Uuid::new_v4(),
-            blob_id: blob.uuid(),
-            owner_id: self.rights.owner.clone(),
-            size: i64::try_from(stored.size).map_err(Error::internal)?,
-            sha256: stored.sha256.to_vec(),
-            content_type: attributes.content_type.as_str().to_owned(),
-            cache_control: attributes.cache_control,
-            robots_tag: attributes.robots_tag,
-            user_metadata: attributes.user_metadata,
-            created_at: now,
-            updated_at: now,
-        };
+        let object = new_object(now, &self.key, self.rights.owner.clone(), (blob, stored), attributes)?;
         let (tenant, bucket, rights, upsert) = (self.tenant, self.bucket.clone(), self.rights.clone(), self.upsert);
         let written = self.app.db.write(move |tx| async move { write_row(&tx, tenant, now, &bucket, &object, &rights, upsert).await }).await;
         match written {
             Ok(outcome) => outcome,
             Err(error) => {
-                self.give_up(blob).await;
+                abandon(&self.app, self.tenant, blob).await;
                 Err(StorageError::or_no_bucket(error))
             }
         }
     }
 }
 
+/// Notes a blob, by which it is found if nothing follows.
+pub(super) fn note(app: &App, tenant: TenantId, blob: BlobId) -> impl Future<Output = GroundResult<()>> + Send + use<> {
+    let (app, now) = (app.clone(), app.clock.now());
+    async move { app.db.write(move |tx| async move { sql::begin_upload(&tx, tenant, now, blob.uuid()).await }).await }
+}
+
+/// Leaves what there is of a blob to the sweeper.
+pub(super) async fn give_up(app: &App, tenant: TenantId, blob: BlobId) {
+    let now = app.clock.now();
+    let noted = app.db.write(move |tx| async move { sql::discard_blob(&tx, tenant, now, blob.uuid()).await }).await;
+    if let Err(error) = noted {
+        tracing::warn!(%error, "an upload that failed is left to be found when its time is over");
+    }
+}
+
+/// Leaves a blob to the sweeper whose commit failed, unless the commit was made all the same.
+pub(super) async fn abandon(app: &App, tenant: TenantId, blob: BlobId) {
+    let now = app.clock.now();
+    let noted = app.db.write(move |tx| async move { sql::abandon_upload(&tx, tenant, now, blob.uuid()).await }).await;
+    if let Err(error) = noted {
+        tracing::warn!(%error, "an upload that failed is left to be found when its time is over");
+    }
+}
+
+/// The row of an object that is about to be.
+pub(super) fn new_object(
+    now: Timestamp,
+    key: &ObjectKey,
+    owner_id: Option<String>,
+    (blob, stored): (BlobId, Stored),
+    attributes: Attributes,
+) -> GroundResult<Object> {
+    Ok(Object {
+        name: key.as_str().to_owned(),
+        id: Uuid::new_v4(),
+        blob_id: blob.uuid(),
+        owner_id,
+        size: i64::try_from(stored.size).map_err(Error::internal)?,
+        sha256: stored.sha256.to_vec(),
+        content_type: attributes.content_type.as_str().to_owned(),
+        cache_control: attributes.cache_control,
+        robots_tag: attributes.robots_tag,
+        user_metadata: attributes.user_metadata,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
 /// The switch: from here on the blob is an object, or garbage. A refusal commits as well, with the note that makes it garbage.
-async fn write_row(
+pub(super) async fn write_row(
     tx: &Tx,
     tenant: TenantId,
     now: Timestamp,
@@ -368,7 +411,7 @@ async fn write_row(
     // Another upload may come between the look and the write: then look again.
     for _ in 0..ATTEMPTS {
         let there = sql::find_object(tx, tenant, bucket, &object.name).await?;
-        if let Err(refusal) = may_write(rights, &object.name, there.as_ref(), upsert) {
+        if let Err(refusal) = may_write(rights, &object.into(), there.as_ref(), upsert) {
             sql::discard_blob(tx, tenant, now, object.blob_id).await?;
             return Ok(Err(refusal));
         }
@@ -390,10 +433,10 @@ mod tests {
 
     #[test]
     fn a_form_tells_seconds_or_a_whole_header() {
-        assert_eq!(cache_control_field("3600"), "max-age=3600");
-        assert_eq!(cache_control_field(" public, max-age=1 "), "public, max-age=1");
-        assert_eq!(cache_control_field(""), "no-cache");
-        assert_eq!(cache_control_field("a\r\nset-cookie: b"), "no-cache");
+        assert_eq!(cache_control("3600"), "max-age=3600");
+        assert_eq!(cache_control(" public, max-age=1 "), "public, max-age=1");
+        assert_eq!(cache_control(""), "no-cache");
+        assert_eq!(cache_control("a\r\nset-cookie: b"), "no-cache");
     }
 
     #[test]

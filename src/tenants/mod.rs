@@ -31,8 +31,9 @@ pub use self::{
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
     settings::{
-        CaptchaProvider, CaptchaSettings, Hook, HookSettings, IdentitySettings, LimitSettings, MailKind, MailTemplate, MfaSettings, PROVIDERS,
-        ProviderSettings, Rate, RedirectSettings, SecretSetting, SessionSettings, SmsProvider, TenantSettings, read_redirect, webhook_keys,
+        CaptchaProvider, CaptchaSettings, Hook, HookSettings, IdentitySettings, LimitSettings, MailKind, MailTemplate, MfaSettings, Ownership,
+        PROVIDERS, ProviderSettings, Rate, RedirectSettings, RuleAction, Sealed, SecretSetting, SessionSettings, SmsProvider, StorageRule,
+        StorageSettings, TenantSettings, read_redirect, storage_presets, webhook_keys,
     },
     signing::{KeyPrint, TokenError, TokenKind, VerifiedClaims, if_there},
     sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},

@@ -71,7 +71,7 @@ pub async fn resolve(app: &App, parts: &Parts) -> Result<Resolved, Refusal> {
     if let Some(key) = &key {
         found.add(key.tenant)?;
     }
-    // A signed URL brings its token in the query, and often nothing else that names its tenant.
+    // A signed URL brings its token along, and often nothing else that names its tenant.
     let signed_url = token_of_signed_url(parts);
     for token in [&credentials.key_token, &credentials.token, &signed_url].into_iter().flatten() {
         // An issuer that is not ours names no tenant; its token can still be signed with a key that a tenant imported.
@@ -162,7 +162,12 @@ fn is_secret(key: &str) -> bool {
 }
 
 fn token_of_signed_url(parts: &Parts) -> Option<String> {
-    let query = parts.uri.query().filter(|_| parts.uri.path().starts_with("/storage/v1/object/sign/"))?;
+    let path = parts.uri.path();
+    if path.starts_with("/storage/v1/upload/resumable/sign") {
+        return parts.headers.get("x-signature").and_then(|token| token.to_str().ok()).map(str::to_owned);
+    }
+    let is_signed = ["/storage/v1/object/sign/", "/storage/v1/object/upload/sign/"].iter().any(|place| path.starts_with(place));
+    let query = parts.uri.query().filter(|_| is_signed)?;
     url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, value)| value.into_owned())
 }
 

@@ -12,6 +12,7 @@ mod providers;
 mod redirects;
 mod secret;
 mod sms;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub use self::{
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
     sms::SmsProvider,
+    storage::{Ownership, RuleAction, Sealed, StorageRule, StorageSettings, storage_presets},
 };
 use self::{
     mail::{MailSettings, OtpSettings},
@@ -190,20 +192,6 @@ impl SessionSettings {
     }
 }
 
-/// Who may see which files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct StorageSettings {
-    /// Buckets that are never public and that the role `admin` can't look into; payslips by default.
-    pub sealed_buckets: Vec<String>,
-}
-
-impl Default for StorageSettings {
-    fn default() -> Self {
-        Self { sealed_buckets: vec!["slips".to_owned()] }
-    }
-}
-
 impl TenantSettings {
     /// Refuses what is out of range, by the setting's name.
     pub fn check(&self) -> Result<()> {
@@ -215,6 +203,7 @@ impl TenantSettings {
         self.sms.check()?;
         self.mfa.check()?;
         providers::check(&self.providers)?;
+        self.storage.check()?;
         self.limits.check()?;
         self.captcha.check()?;
         self.hooks.check()

@@ -2,6 +2,7 @@
 
 mod object_store;
 mod refusals;
+mod resumable;
 mod start;
 mod together;
 

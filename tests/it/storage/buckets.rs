@@ -61,6 +61,10 @@ async fn buckets_are_listed_searched_and_sorted() {
     assert_eq!(names("").await, ["Later files", "files", "open"]);
     assert_eq!(names("?sortColumn=created_at&sortOrder=desc&limit=1").await, ["Later files"]);
     assert_eq!(names("?search=FILE&offset=1").await, ["files"]);
+    for wrong in ["sortOrder=up", "sortColumn=size", "limit=-1", "offset=x"] {
+        let reply = service.get(&format!("/storage/v1/bucket?{wrong}")).await;
+        assert_eq!(reply.json()["code"], "InvalidRequest", "{wrong}");
+    }
     let kind = async |client: &crate::support::Client| client.get("/storage/v1/bucket").await.json()[0].get("type").cloned();
     assert_eq!(kind(&service).await, Some(json!("STANDARD")));
     assert_eq!(kind(&service.clone().header("x-client-info", "supabase-py/supabase_auth v2.18.0")).await, Some(json!("STANDARD")));

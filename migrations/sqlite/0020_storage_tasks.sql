@@ -1,0 +1,26 @@
+-- Work on all objects below a prefix: removing or moving them, with how far it is.
+
+CREATE TABLE storage_tasks (
+    tenant_id integer NOT NULL,
+    id text NOT NULL,
+    kind text NOT NULL CONSTRAINT storage_tasks_kind_check CHECK (kind IN ('delete', 'move')),
+    bucket_id text NOT NULL,
+    -- Empty, or ending in a slash, as is to_prefix.
+    prefix text NOT NULL,
+    to_bucket_id text NOT NULL,
+    to_prefix text NOT NULL,
+    -- Who asked for it: `user:ID`, `key:ID`, or `service`.
+    creator text NOT NULL,
+    status text NOT NULL CONSTRAINT storage_tasks_status_check CHECK (status IN ('waiting', 'running', 'done', 'failed')),
+    -- Objects: how many there were at the beginning, how many were worked on, how many of these had to stay.
+    total integer,
+    done integer NOT NULL,
+    skipped integer NOT NULL,
+    -- The last name that was looked at.
+    last_name text NOT NULL,
+    error text,
+    created_at text NOT NULL,
+    updated_at text NOT NULL,
+    CONSTRAINT storage_tasks_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT storage_tasks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id)
+) STRICT, WITHOUT ROWID;
