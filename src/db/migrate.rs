@@ -39,6 +39,7 @@ migrations![
     "0010_audit",
     "0011_imported_tokens",
     "0012_providers",
+    "0030_record_answers",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.

@@ -1,6 +1,6 @@
 //! Rows as a request brings them: JSON or CSV.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json};
 
@@ -20,18 +20,38 @@ pub(super) fn read(content_type: &str, bytes: &[u8], columns: Option<&[String]>)
     }
 }
 
-fn read_json(bytes: &[u8], columns: Option<&[String]>) -> RestResult<Body> {
-    let text = if bytes.is_empty() { b"{}" } else { bytes };
-    let parsed: Json =
-        serde_json::from_slice(text).map_err(|error| RestError::new("PGRST102", "Empty or invalid json").details(error.to_string()))?;
-    let rows = match parsed {
-        Json::Object(row) => vec![row],
-        Json::Array(items) => items.into_iter().map(object).collect::<RestResult<_>>()?,
-        _ => return Err(not_rows()),
+/// Whether a body is a JSON array.
+pub(super) fn is_array(content_type: &str, bytes: &[u8]) -> bool {
+    !content_type.starts_with("text/csv") && bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+/// Reads rows of which each says what of it changes: a key that a row lacks is left as it is.
+pub(super) fn read_changes(bytes: &[u8], columns: Option<&[String]>) -> RestResult<Body> {
+    let rows = json_rows(bytes)?;
+    let Some(columns) = columns else {
+        let mut met = HashSet::new();
+        let keys: Vec<String> = rows.iter().flat_map(Map::keys).filter(|key| met.insert(key.as_str())).cloned().collect();
+        return Ok(of_columns(&keys, rows));
     };
+    Ok(of_columns(columns, rows))
+}
+
+fn read_json(bytes: &[u8], columns: Option<&[String]>) -> RestResult<Body> {
+    let rows = json_rows(bytes)?;
     match columns {
         Some(columns) => Ok(of_columns(columns, rows)),
         None => of_same_keys(rows),
+    }
+}
+
+fn json_rows(bytes: &[u8]) -> RestResult<Vec<Map<String, Json>>> {
+    let text = if bytes.is_empty() { b"{}" } else { bytes };
+    let parsed: Json =
+        serde_json::from_slice(text).map_err(|error| RestError::new("PGRST102", "Empty or invalid json").details(error.to_string()))?;
+    match parsed {
+        Json::Object(row) => Ok(vec![row]),
+        Json::Array(items) => items.into_iter().map(object).collect(),
+        _ => Err(not_rows()),
     }
 }
 

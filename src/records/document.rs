@@ -15,7 +15,7 @@ pub(super) fn routes(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRo
         "head": operation(table, &format!("count_{}", table.name), "The headers that GET would have: with `Prefer: count=exact`, how many rows there are.", &filters(table), json!({ "200": { "description": "No body" }, "206": { "description": "No body; there are more rows" } })),
         "post": post(table),
         "patch": patch(table),
-        "delete": operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", &writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200)),
+        "delete": conflicts(operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", &writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200))),
     });
     let schemas = vec![(row_name(table), row_schema(table)), (change_name(table), change_schema(table)), ("RestError".to_owned(), error_schema())];
     (schemas.into_iter().map(|(name, schema)| (name, into_schema(schema))).collect(), paths(&format!("/rest/v1/{}", table.name), item), router)
@@ -33,6 +33,47 @@ pub(super) fn search_route(table: &Table, router: MethodRouter<App>) -> UtoipaMe
     let item = json!({ "get": read_operation(table, &format!("search_{}", table.name), about, vec![q]) });
     (Vec::new(), paths(&format!("/rest/v1/{}/_search", table.name), item), router)
 }
+
+/// The path of batches.
+pub(super) fn batch_route(router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let schema = json!({
+        "type": "object",
+        "required": ["ops"],
+        "properties": { "ops": { "type": "array", "minItems": 1, "maxItems": 100, "items": {
+            "type": "object",
+            "required": ["method", "path"],
+            "properties": {
+                "method": { "type": "string", "enum": ["GET", "POST", "PATCH", "PUT", "DELETE"] },
+                "path": { "type": "string", "description": "`/employees?id=eq.…`; `{$ref:dept.0.id}` stands for a value that an earlier operation answered" },
+                "headers": { "type": "object", "additionalProperties": { "type": "string" }, "description": "Prefer, If-Match, Accept, …" },
+                "body": { "type": ANY, "description": "JSON; `{\"$ref\": \"dept.0.id\"}` stands for a value that an earlier operation answered" },
+                "ref": { "type": "string", "description": "What later operations call the rows that this one answers" }
+            }
+        } } }
+    });
+    let result = json!({
+        "type": "object",
+        "required": ["results"],
+        "properties": { "results": { "type": "array", "items": {
+            "type": "object",
+            "required": ["status", "headers", "body"],
+            "properties": { "status": { "type": "integer" }, "headers": { "type": "object", "additionalProperties": { "type": "string" } }, "body": { "type": ANY } }
+        } } }
+    });
+    let item = json!({ "post": {
+        "operationId": "run_batch",
+        "tags": ["records"],
+        "summary": "run (batch)",
+        "description": "Does up to 100 requests in one transaction, each with the caller's rights: all of them or none. The answer has a result for each; a refusal says in `operation` which one was refused.",
+        "parameters": [header("Idempotency-Key", IDEMPOTENCY)],
+        "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
+        "responses": refusals(json!({ "200": { "description": "All of it was done", "content": { "application/json": { "schema": result } } } })),
+        "security": [{ "apikey": [] }, { "apikey": [], "user": [] }],
+    } });
+    (Vec::new(), paths("/rest/v1/_batch", item), router)
+}
+
+const IDEMPOTENCY: &str = "Any text: who sends the same request with it again within a day gets the same answer, and nothing is done twice";
 
 fn paths(path: &str, item: Json) -> Paths {
     let item: PathItem = serde_json::from_value(item).expect("the text is written here and its form is tested");
@@ -168,15 +209,24 @@ fn pages() -> [Json; 3] {
 }
 
 fn writes(table: &Table) -> Vec<Json> {
-    [select()].into_iter().chain(filters(table)).collect()
+    let own = [header("If-Match", "`\"7\"`: the version that the row must have"), header("Idempotency-Key", IDEMPOTENCY)];
+    [select()].into_iter().chain(filters(table)).chain(own).collect()
 }
 
-fn operation(table: &Table, id: &str, about: &str, parameters: &[Json], mut responses: Json) -> Json {
-    for (status, about) in
-        [("400", "The request can't be understood"), ("401", "Nobody is signed in"), ("403", "Not allowed"), ("416", "No such page")]
-    {
-        responses[status] = json!({ "description": about, "content": { "application/json": { "schema": reference("RestError") } } });
+fn refusals(mut responses: Json) -> Json {
+    for (status, about) in [("400", "The request can't be understood"), ("401", "Nobody is signed in"), ("403", "Not allowed")] {
+        responses[status] = refusal(about);
     }
+    responses
+}
+
+fn refusal(about: &str) -> Json {
+    json!({ "description": about, "content": { "application/json": { "schema": reference("RestError") } } })
+}
+
+fn operation(table: &Table, id: &str, about: &str, parameters: &[Json], responses: Json) -> Json {
+    let mut responses = refusals(responses);
+    responses["416"] = refusal("No such page");
     json!({
         "operationId": id,
         "tags": ["records"],
@@ -206,8 +256,9 @@ fn written(table: &Table, about: &str, status: u16) -> Json {
 
 fn conflicts(operation: Json) -> Json {
     let mut operation = operation;
-    let about = "A key is taken, or a reference leads nowhere";
-    operation["responses"]["409"] = json!({ "description": about, "content": { "application/json": { "schema": reference("RestError") } } });
+    operation["responses"]["409"] = refusal("A key is taken, or a reference leads nowhere");
+    operation["responses"]["412"] = refusal("The row has another version than `If-Match`, or `version=eq.…`, says; `ETag` has it");
+    operation["responses"]["422"] = refusal("The `Idempotency-Key` was used with another request");
     operation
 }
 
@@ -216,8 +267,11 @@ fn post(table: &Table) -> Json {
         text_parameter("columns", "The keys to read from each row; others are passed over"),
         text_parameter("on_conflict", "The unique columns by which rows are known to be there already"),
     ];
-    let parameters =
-        [select()].into_iter().chain(own).chain([header("Prefer", "`return=representation`, `resolution=merge-duplicates`, …")]).collect::<Vec<_>>();
+    let parameters = [select()]
+        .into_iter()
+        .chain(own)
+        .chain([header("Prefer", "`return=representation`, `resolution=merge-duplicates`, …"), header("Idempotency-Key", IDEMPOTENCY)])
+        .collect::<Vec<_>>();
     let responses = json!({
         "201": { "description": "Made; the rows, with `Prefer: return=representation`", "content": rows(table) },
         "200": { "description": "All rows were there and were changed", "content": rows(table) }
@@ -233,10 +287,12 @@ fn post(table: &Table) -> Json {
 }
 
 fn patch(table: &Table) -> Json {
-    let about = "Changes the rows that the filters name; without any the answer is 400.";
+    let about = "Changes the rows that the filters name; without any the answer is 400. A list of objects changes many rows, each in its own way: every one names its row by its key, and may have the version that it changes.";
     let responses = written(table, "The changed rows, with `Prefer: return=representation`", 200);
     let mut operation = conflicts(operation(table, &format!("update_{}", table.name), about, &writes(table), responses));
-    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(&change_name(table)) } } });
+    let one = reference(&change_name(table));
+    operation["requestBody"] =
+        json!({ "required": true, "content": { "application/json": { "schema": { "oneOf": [one, { "type": "array", "items": one }] } } } });
     operation
 }
 

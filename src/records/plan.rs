@@ -28,6 +28,8 @@ pub(super) struct Read {
     pub limit: Option<i64>,
     /// From which on.
     pub offset: i64,
+    /// The version of each row, as the asker sees it, to be read beside the row.
+    pub version: Option<Scalar>,
 }
 
 /// One member of a row's object.
@@ -275,6 +277,8 @@ pub(super) struct Update {
     pub filter: Expr,
     /// Which of them may be changed.
     pub allowed: Expr,
+    /// What must be so before.
+    pub guard: Guard,
 }
 
 /// Rows to be removed.
@@ -286,4 +290,26 @@ pub(super) struct Delete {
     pub filter: Expr,
     /// Which of them may be removed.
     pub allowed: Expr,
+    /// What must be so before.
+    pub guard: Guard,
+}
+
+/// What must be so before rows are written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Guard {
+    /// The version of a row, as the asker sees it.
+    pub version: Option<Scalar>,
+    /// The versions that each row may have; none for any.
+    pub versions: Option<Vec<i64>>,
+    /// Whether there must be a row: what is told when there is none.
+    pub must_exist: Option<Missing>,
+}
+
+/// What is told when there is no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// That it is not in the state that was asked for.
+    Precondition,
+    /// That there is no row with this key.
+    Key(String),
 }

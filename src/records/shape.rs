@@ -58,7 +58,7 @@ impl Shape {
     }
 
     /// The body: rows are JSON texts already.
-    pub(super) fn body(self, rows: Vec<String>, keys: &[&str]) -> RestResult<String> {
+    pub(super) fn body(self, rows: Vec<String>, keys: &[String]) -> RestResult<String> {
         let mut rows = if self.without_nulls { rows.iter().map(|row| stripped(row)).collect::<RestResult<Vec<_>>>()? } else { rows };
         match self.kind {
             Kind::Array => Ok(joined(&rows)),
@@ -103,12 +103,12 @@ fn strip(value: &mut Json) {
     }
 }
 
-fn csv(rows: &[String], keys: &[&str]) -> RestResult<String> {
+fn csv(rows: &[String], keys: &[String]) -> RestResult<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(keys).map_err(internal)?;
     for row in rows {
         let row: Map<String, Json> = serde_json::from_str(row).map_err(internal)?;
-        writer.write_record(keys.iter().map(|key| field(row.get(*key)))).map_err(internal)?;
+        writer.write_record(keys.iter().map(|key| field(row.get(key)))).map_err(internal)?;
     }
     let bytes = writer.into_inner().map_err(|error| internal(error.into_error()))?;
     String::from_utf8(bytes).map_err(internal)
@@ -142,7 +142,7 @@ mod tests {
         let array: Json = serde_json::from_str(&shape(Kind::Array, false).body(rows(), &[]).unwrap()).unwrap();
         assert_eq!(array.as_array().unwrap().len(), 2);
         assert_eq!(shape(Kind::Array, true).body(rows(), &[]).unwrap(), "[{\"a\":1}, \n {\"a\":\"x,y\",\"b\":{}}]");
-        assert_eq!(shape(Kind::Csv, false).body(rows(), &["a", "b"]).unwrap(), "a,b\n1,\n\"x,y\",\"{\"\"c\"\":null}\"\n");
+        assert_eq!(shape(Kind::Csv, false).body(rows(), &["a".to_owned(), "b".to_owned()]).unwrap(), "a,b\n1,\n\"x,y\",\"{\"\"c\"\":null}\"\n");
         assert_eq!(shape(Kind::Object, false).body(rows(), &[]).unwrap_err().code, "PGRST116");
     }
 }

@@ -5,6 +5,7 @@
 
 mod cursor;
 mod filter;
+mod if_match;
 mod order;
 mod prefer;
 mod select;
@@ -12,6 +13,7 @@ mod select;
 use self::cursor::Cursor;
 pub(super) use self::{
     filter::{Condition, FtsKind, Operand, Operator, Quantifier},
+    if_match::IfMatch,
     order::OrderTerm,
     prefer::{Missing, Prefer, Resolution, Return},
     select::{EmbedItem, SelectItem},
@@ -86,6 +88,8 @@ pub(super) enum Door {
     Table,
     /// `/{table}/_search`, where `q` is what to look for.
     Search,
+    /// `/_batch`, where many requests come in.
+    Batch,
 }
 
 impl QueryString {

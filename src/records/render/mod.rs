@@ -10,7 +10,7 @@ mod write;
 pub(super) use self::{
     expr::as_json,
     read::{count, select},
-    write::{Inserted, delete, insert, select_targets, update},
+    write::{delete, insert, select_targets, update},
 };
 use crate::{
     db::{Dialect, SqlBuf},

@@ -10,25 +10,25 @@ use crate::{
     tenants::TenantId,
 };
 
-/// The statement that reads rows. Each comes as one JSON text; with `key`, that column comes beside it.
-pub(crate) fn select(dialect: Dialect, tenant: TenantId, read: &Read, key: Option<&str>) -> SqlBuf {
+/// The statement that reads rows. Each comes as one JSON text, with one value more beside it when that is asked for.
+pub(crate) fn select(dialect: Dialect, tenant: TenantId, read: &Read, beside: Option<&Scalar>) -> SqlBuf {
     let mut renderer = Renderer::new(dialect, tenant);
     let alias = renderer.alias();
     if renderer.is_sqlite() {
         renderer.buf.push("SELECT ");
         renderer.object(alias, &read.output);
-        if let Some(key) = key {
+        if let Some(beside) = beside {
             renderer.buf.push(", ");
-            renderer.column(alias, key);
+            renderer.scalar(alias, beside);
         }
         renderer.rows(alias, read);
     } else {
         renderer.buf.push("SELECT (SELECT row_to_json(x)::text FROM (SELECT ");
         renderer.members(alias, &read.output);
         renderer.buf.push(") AS x)");
-        if let Some(key) = key {
+        if let Some(beside) = beside {
             renderer.buf.push(", ");
-            renderer.column(alias, key);
+            renderer.scalar(alias, beside);
         }
         renderer.rows(alias, read);
     }

@@ -121,7 +121,7 @@ impl Resolver<'_> {
         let order = self.order(&sight, &said, found)?;
         let filter = self.within(table, &level.base).and(filter);
         let (limit, offset) = page(&said)?;
-        Ok(Read { table: Arc::clone(table), output, filter, order, limit, offset })
+        Ok(Read { table: Arc::clone(table), output, filter, order, limit, offset, version: None })
     }
 
     /// The members of a row's object, the embedded resources, and what `!inner` asks of the row.

@@ -3,5 +3,6 @@
 mod hostile;
 mod import;
 mod rights;
+mod safe;
 mod search;
 mod wire;
