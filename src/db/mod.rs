@@ -6,6 +6,7 @@
 //!
 //! Start with [`Db`], then `query.rs`; `sqlite.rs` and `postgres.rs` are below that line.
 
+mod functions;
 mod migrate;
 mod postgres;
 mod query;
@@ -18,6 +19,7 @@ mod value;
 use std::{fmt, future::Future, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 pub use self::{
+    functions::pattern,
     migrate::MIGRATIONS,
     query::Query,
     row::{FromRow, Row},

@@ -19,6 +19,7 @@ use super::{
     document,
     error::{RestError, RestResult},
     execute::Context,
+    function::{FUNCTIONS, Function},
     idempotency::Once,
     job::{Ask, Job},
     parse::Door,
@@ -43,6 +44,10 @@ pub fn router() -> OpenApiRouter<App> {
         }
     }
     router = router.routes(document::batch_route(axum::routing::any(batch)));
+    for function in FUNCTIONS {
+        router = router.routes(document::function_route(function, axum::routing::any(call)));
+    }
+    router = router.route("/rest/v1/rpc/{function}", axum::routing::any(unknown_function));
     // Tables that are not there get the wire's own refusal.
     router.route("/rest/v1/{table}", axum::routing::any(unknown_table))
 }
@@ -56,6 +61,15 @@ fn methods(table: &str) -> MethodRouter<App> {
 fn search_method(table: &str) -> MethodRouter<App> {
     let name: Arc<str> = table.into();
     axum::routing::get(move |State(app): State<App>, request: Request| answer(app, Arc::clone(&name), Door::Search, request))
+}
+
+async fn call(State(app): State<App>, request: Request) -> Response {
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default().into();
+    answer(app, name, Door::Function, request).await
+}
+
+async fn unknown_function(State(app): State<App>, Path(function): Path<String>, request: Request) -> Response {
+    answer(app, function.into(), Door::Function, request).await
 }
 
 async fn unknown_table(State(app): State<App>, Path(table): Path<String>, request: Request) -> Response {
@@ -85,7 +99,8 @@ async fn answer(app: App, table: Arc<str>, door: Door, request: Request) -> Resp
 fn options(door: Door) -> Response {
     let mut response = Response::new(Body::empty());
     let allowed = match door {
-        Door::Table => "OPTIONS,GET,HEAD,POST,PATCH,DELETE",
+        Door::Table => "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE",
+        Door::Function => "OPTIONS,GET,HEAD,POST",
         Door::Search => "OPTIONS,GET,HEAD",
         Door::Batch => "OPTIONS,POST",
     };
@@ -96,28 +111,34 @@ fn options(door: Door) -> Response {
 async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Parts, body: Body) -> RestResult<Answer> {
     let asker = Asker::of(&caller.principal);
     let context = Context { tenant: caller.tenant.id, now: app.clock.now() };
+    let settings = &caller.tenant.settings.records;
     if door == Door::Batch {
         if parts.method != Method::POST {
             return Err(RestError::new("PGRST117", format!("Unsupported HTTP method: {}", parts.method)));
         }
         let body = read_body(app, body).await?;
-        let batch = Batch::parse(asker, &body)?;
+        let batch = Batch::parse(asker, settings.aggregates, &body)?;
         let (clock, place) = (app.clock.clone(), context.clone());
         let once = once(app, caller, parts, &body)?;
-        return write(app, context, once, move |tx| async move { batch.run(&tx, &place, &clock).await }).await;
+        return write(app, context, once, false, move |tx| async move { batch.run(&tx, &place, &clock).await }).await;
     }
-    let resolver = Resolver { catalog: Catalog::built_in(), asker: &asker, tenant: context.tenant.number(), now: context.now };
+    let resolver =
+        Resolver { catalog: Catalog::built_in(), asker: &asker, tenant: context.tenant.number(), now: context.now, aggregates: settings.aggregates };
     // Whoever may not touch the table need not send its rows first.
-    resolver.table(table)?;
+    match door {
+        Door::Function if !asker.is_anonymous() => resolver.may_read(Function::find(table)?.table())?,
+        _ => drop(resolver.table(table)?),
+    }
     let body = read_body(app, body).await?;
     let query = parts.uri.query().unwrap_or_default();
-    let ask = Ask { method: &parts.method, table, door, query, headers: &parts.headers, body: &body, shows_rows: false };
+    let ask =
+        Ask { method: &parts.method, table, door, query, headers: &parts.headers, body: &body, shows_rows: false, may_roll_back: settings.rollback };
     match ask.plan(&resolver)? {
         Job::Read(job) => job.run(&app.db.read().await?, context.tenant).await,
         Job::Write(job) => {
             let once = once(app, caller, parts, &body)?;
-            let place = context.clone();
-            write(app, context, once, move |tx| async move { job.run(&tx, &place).await }).await
+            let (place, rolls_back) = (context.clone(), job.rolls_back());
+            write(app, context, once, rolls_back, move |tx| async move { job.run(&tx, &place).await }).await
         }
     }
 }
@@ -135,8 +156,13 @@ fn once(app: &App, caller: &Caller, parts: &Parts, body: &[u8]) -> RestResult<Op
     Once::of(app, caller, (&parts.method, target, &parts.headers, body))
 }
 
+/// What was answered and is undone all the same. It leaves the transaction the way a refusal does.
+#[derive(Debug, thiserror::Error)]
+#[error("undone, as was asked for")]
+struct Undone(Answer);
+
 /// Does a write in one transaction; once, if it has a key.
-async fn write<F, Fut>(app: &App, context: Context, once: Option<Once>, run: F) -> RestResult<Answer>
+async fn write<F, Fut>(app: &App, context: Context, once: Option<Once>, rolls_back: bool, run: F) -> RestResult<Answer>
 where
     F: FnOnce(Arc<Tx>) -> Fut + Send + 'static,
     Fut: Future<Output = RestResult<Answer>> + Send + 'static,
@@ -150,7 +176,14 @@ where
         once.keep(&tx, context.tenant, &answer).await?;
         Ok(answer)
     };
-    Ok(app.db.write(move |tx| async move { Ok(operation(Arc::new(tx)).await?) }).await?)
+    let ended = app.db.write(move |tx| async move {
+        let answer = operation(Arc::new(tx)).await?;
+        if rolls_back { Err(Error::internal(Undone(answer))) } else { Ok(answer) }
+    });
+    match ended.await {
+        Err(Error::Internal(source)) => source.downcast::<Undone>().map_or_else(|source| Err(Error::Internal(source).into()), |undone| Ok(undone.0)),
+        other => Ok(other?),
+    }
 }
 
 impl Asker {

@@ -54,11 +54,12 @@ struct Operation {
 pub(super) struct Batch {
     operations: Vec<Operation>,
     asker: Asker,
+    aggregates: bool,
 }
 
 impl Batch {
     /// Reads a batch of somebody who may do anything at all here.
-    pub(super) fn parse(asker: Asker, body: &[u8]) -> RestResult<Self> {
+    pub(super) fn parse(asker: Asker, aggregates: bool, body: &[u8]) -> RestResult<Self> {
         if asker.is_anonymous() || !may_anything(&asker) {
             return Err(RestError::denied(asker.is_anonymous(), "permission denied for batches"));
         }
@@ -75,13 +76,19 @@ impl Batch {
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(wrong(format!("the ref \"{}\" is there twice", pair[0])));
         }
-        Ok(Self { operations: said.ops, asker })
+        Ok(Self { operations: said.ops, asker, aggregates })
     }
 
     /// Does all of it.
     pub(super) async fn run(&self, tx: &Tx, context: &Context, clock: &Clock) -> RestResult<Answer> {
         let began = clock.now();
-        let resolver = Resolver { catalog: Catalog::built_in(), asker: &self.asker, tenant: context.tenant.number(), now: context.now };
+        let resolver = Resolver {
+            catalog: Catalog::built_in(),
+            asker: &self.asker,
+            tenant: context.tenant.number(),
+            now: context.now,
+            aggregates: self.aggregates,
+        };
         let mut known: HashMap<&str, Json> = HashMap::new();
         let mut results = Vec::with_capacity(self.operations.len());
         for (index, operation) in self.operations.iter().enumerate() {
@@ -123,12 +130,20 @@ impl Operation {
         let method = self.method()?;
         let headers = self.headers()?;
         let path = fill_path(&self.path, known)?;
-        let (table, query) = split(&path)?;
+        let (door, table, query) = split(&path)?;
         let mut body = self.body.clone();
         fill(&mut body, known)?;
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let door = Door::Table;
-        let ask = Ask { method: &method, table, door, query, headers: &headers, body: body.as_bytes(), shows_rows: self.name.is_some() };
+        let ask = Ask {
+            method: &method,
+            table,
+            door,
+            query,
+            headers: &headers,
+            body: body.as_bytes(),
+            shows_rows: self.name.is_some(),
+            may_roll_back: false,
+        };
         match ask.plan(resolver)? {
             Job::Read(job) => job.run(tx, context.tenant).await,
             Job::Write(job) => job.run(tx, context).await,
@@ -165,14 +180,15 @@ impl Operation {
 }
 
 /// `/employees?id=eq.1`, with or without `/rest/v1` before it.
-fn split(path: &str) -> RestResult<(&str, &str)> {
+fn split(path: &str) -> RestResult<(Door, &str, &str)> {
     let rest = path.strip_prefix("/rest/v1").unwrap_or(path);
     let (table, query) = rest.split_once('?').unwrap_or((rest, ""));
     let table = table.strip_prefix('/').unwrap_or(table);
+    let (door, table) = table.strip_prefix("rpc/").map_or((Door::Table, table), |function| (Door::Function, function));
     if table.is_empty() || table.contains('/') || table.starts_with('_') {
         return Err(RestError::new("PGRST125", "Invalid path specified in request URL").details(format!("\"{path}\" names no table")));
     }
-    Ok((table, query))
+    Ok((door, table, query))
 }
 
 fn find<'k>(name: &str, known: &'k HashMap<&str, Json>) -> RestResult<&'k Json> {
@@ -251,9 +267,10 @@ mod tests {
 
     #[test]
     fn paths_are_split() {
-        assert_eq!(split("/rest/v1/a?b=c").unwrap(), ("a", "b=c"));
-        assert_eq!(split("a").unwrap(), ("a", ""));
-        for wrong in ["", "/", "/a/b", "/rest/v1/_batch", "/rpc/x"] {
+        assert_eq!(split("/rest/v1/a?b=c").unwrap(), (Door::Table, "a", "b=c"));
+        assert_eq!(split("a").unwrap(), (Door::Table, "a", ""));
+        assert_eq!(split("/rpc/f?a=1").unwrap(), (Door::Function, "f", "a=1"));
+        for wrong in ["", "/", "/a/b", "/rest/v1/_batch", "/rpc/"] {
             assert_eq!(split(wrong).unwrap_err().code, "PGRST125", "{wrong}");
         }
     }
@@ -263,7 +280,7 @@ mod tests {
         fn no_text_makes_it_panic(path in "[a-z/?{}$ref:.0]{0,30}|\\PC{0,30}", body in "\\PC{0,60}") {
             let _ = fill_path(&path, &known());
             let _ = split(&path);
-            let _ = Batch::parse(Asker::Service, body.as_bytes());
+            let _ = Batch::parse(Asker::Service, false, body.as_bytes());
         }
     }
 }

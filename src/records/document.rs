@@ -5,7 +5,10 @@ use serde_json::{Map, Value as Json, json};
 use utoipa::openapi::{PathItem, RefOr, Schema, path::Paths};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use super::catalog::{Column, Default, Table};
+use super::{
+    catalog::{Column, Default, Table},
+    function::Function,
+};
 use crate::{app::App, db::Type};
 
 /// A table's path with all its methods.
@@ -14,6 +17,7 @@ pub(super) fn routes(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRo
         "get": read_operation(table, &format!("list_{}", table.name), &format!("{}.", table.about), Vec::new()),
         "head": operation(table, &format!("count_{}", table.name), "The headers that GET would have: with `Prefer: count=exact`, how many rows there are.", &filters(table), json!({ "200": { "description": "No body" }, "206": { "description": "No body; there are more rows" } })),
         "post": post(table),
+        "put": put(table),
         "patch": patch(table),
         "delete": conflicts(operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", &writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200))),
     });
@@ -71,6 +75,44 @@ pub(super) fn batch_route(router: MethodRouter<App>) -> UtoipaMethodRouter<App> 
         "security": [{ "apikey": [] }, { "apikey": [], "user": [] }],
     } });
     (Vec::new(), paths("/rest/v1/_batch", item), router)
+}
+
+/// The path of a function.
+pub(super) fn function_route(function: &Function, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let schema = |kind: Type| match kind {
+        Type::I64 => json!({ "type": "integer", "format": "int64" }),
+        Type::Uuid => json!({ "type": "string", "format": "uuid" }),
+        _ => json!({ "type": "string" }),
+    };
+    let in_url = function.arguments.iter().map(|argument| parameter(argument.name, argument.about, argument.required, &schema(argument.kind)));
+    let mut members = Map::new();
+    for argument in function.arguments {
+        let mut member = schema(argument.kind);
+        member["description"] = json!(argument.about);
+        members.insert(argument.name.into(), member);
+    }
+    let required: Vec<&str> = function.arguments.iter().filter(|argument| argument.required).map(|argument| argument.name).collect();
+    let about = format!("{}.", function.about);
+    let mut get = read_operation(function.table(), &format!("get_{}", function.name), &about, in_url.collect());
+    let mut post = read_operation(function.table(), &format!("call_{}", function.name), &about, Vec::new());
+    for (operation, verb) in [(&mut get, "get"), (&mut post, "call")] {
+        operation["summary"] = json!(format!("{verb} (rpc {})", function.name));
+        if function.name == "payroll_totals" {
+            operation["responses"]["200"]["content"] = json!({ "application/json": { "schema": totals_schema() } });
+        }
+    }
+    post["requestBody"] = json!({ "required": true, "content": {
+        "application/json": { "schema": { "type": "object", "required": required, "properties": members } }
+    } });
+    (Vec::new(), paths(&format!("/rest/v1/rpc/{}", function.name), json!({ "get": get, "post": post })), router)
+}
+
+fn totals_schema() -> Json {
+    let amount = json!({ "type": "integer", "format": "int64" });
+    json!({ "type": "array", "items": { "type": "object", "properties": {
+        "run_id": { "type": "string", "format": "uuid" }, "currency": { "type": "string" }, "slips": amount,
+        "gross_minor": amount, "deductions_minor": amount, "tax_minor": amount, "net_minor": amount
+    } } })
 }
 
 const IDEMPOTENCY: &str = "Any text: who sends the same request with it again within a day gets the same answer, and nothing is done twice";
@@ -283,6 +325,15 @@ fn post(table: &Table) -> Json {
         "application/json": { "schema": { "oneOf": [one, { "type": "array", "items": one }] } },
         "text/csv": { "schema": { "type": "string" } }
     } });
+    operation
+}
+
+fn put(table: &Table) -> Json {
+    let about = "Makes the one row that the filters name by its primary key, or changes it if it is there.";
+    let mut responses = written(table, "The row, with `Prefer: return=representation`", 200);
+    responses["201"] = json!({ "description": "Made", "content": rows(table) });
+    let mut operation = conflicts(operation(table, &format!("put_{}", table.name), about, &writes(table), responses));
+    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(&change_name(table)) } } });
     operation
 }
 

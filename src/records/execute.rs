@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     catalog::{Catalog, Column, Table},
     error::{RestError, RestResult},
+    parse::Count,
     plan::{Delete, Expr, Guard, Insert, Missing, OnConflict, Read, Scalar, Update},
     render,
     sql::{self, Attempt},
@@ -29,9 +30,13 @@ pub(super) struct Found {
 }
 
 /// Reads rows, and counts them when asked to.
-pub(super) async fn read(conn: &Conn, tenant: TenantId, read: &Read, counted: bool, wanted: bool) -> RestResult<Found> {
+pub(super) async fn read(conn: &Conn, tenant: TenantId, read: &Read, counted: Option<Count>, wanted: bool) -> RestResult<Found> {
     let heavy = read.filter.is_heavy();
-    let total = if counted { Some(count(conn, tenant, &read.table, &read.filter, heavy).await?) } else { None };
+    let total = match counted {
+        None => None,
+        Some(Count::Exact) => Some(count(conn, tenant, &read.table, &read.filter, heavy).await?),
+        Some(Count::Planned | Count::Estimated) => Some(estimate(conn, tenant, &read.table, &read.filter).await?),
+    };
     // HEAD wants no rows, but without a total it still says how many the page has.
     if !wanted && total.is_some() {
         return Ok(Found { rows: Vec::new(), total, version: None });
@@ -55,6 +60,22 @@ async fn count(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr, heav
     let query = conn.query_built(render::count(conn.dialect(), tenant, table, filter));
     let query = if heavy { query.heavy() } else { query };
     Ok(query.fetch_one::<(i64,)>().await?.0)
+}
+
+/// Rows up to which even an estimate counts: what a planner supposes of few rows may rest on rows that the caller can't see.
+const COUNTED: i64 = 100_000;
+
+async fn estimate(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr) -> Result<i64> {
+    let query = conn.query_built(render::count_up_to(conn.dialect(), tenant, table, filter, COUNTED + 1));
+    let counted = query.heavy().fetch_one::<(i64,)>().await?.0;
+    if counted <= COUNTED {
+        return Ok(counted);
+    }
+    if conn.dialect() == Dialect::Sqlite {
+        return count(conn, tenant, table, filter, true).await;
+    }
+    let (plan,) = conn.query_built(render::estimate(tenant, table, filter)).fetch_one::<(crate::db::Json,)>().await?;
+    Ok(plan.0[0]["Plan"]["Plan Rows"].as_i64().unwrap_or_default().max(counted))
 }
 
 /// A write, ready to be run.

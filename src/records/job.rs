@@ -10,7 +10,8 @@ use super::{
     catalog::Table,
     error::{RestError, RestResult},
     execute::{self, Context, Wishes, Write, Written},
-    parse::{Door, IfMatch, Missing, Prefer, QueryString, Resolution, Return},
+    function::Function,
+    parse::{Door, IfMatch, Missing, Prefer, QueryString, Resolution, Return, TxEnd},
     plan::{Output, Read},
     resolve::{MAX_ROWS, Resolver, Upsert, bad_range},
     shape::{Kind, Shape},
@@ -36,6 +37,8 @@ pub(super) struct Ask<'r> {
     pub body: &'r [u8],
     /// Whether a write answers its rows when nothing is said of it.
     pub shows_rows: bool,
+    /// Whether a write may be undone after it is answered.
+    pub may_roll_back: bool,
 }
 
 /// What is to be done for it.
@@ -77,20 +80,40 @@ impl Ask<'_> {
     /// Finds out what is to be done.
     pub(super) fn plan(&self, resolver: &Resolver<'_>) -> RestResult<Job> {
         self.check_profile()?;
-        let table = resolver.table(self.table)?;
-        let query = QueryString::parse(self.query, self.door)?;
+        let function = if self.door == Door::Function { Some(Function::find(self.table)?) } else { None };
+        let table = match function {
+            Some(function) => Arc::clone(function.table()),
+            None => resolver.table(self.table)?,
+        };
+        let (query, given) = QueryString::parse(self.query, &self.arguments(function))?;
         let mut prefer = Prefer::parse(self.every("prefer"))?;
         if self.shows_rows {
             prefer.returning = prefer.returning.or(Some(Return::Representation));
         }
+        if !self.may_roll_back {
+            prefer.tx = None;
+        }
         let shape = Shape::of(&self.every("accept").collect::<Vec<_>>().join(","))?;
         let asked = Asked { ask: self, resolver, table, query, prefer, shape };
         match (self.method, self.door) {
-            (&Method::GET | &Method::HEAD, _) => asked.read(),
+            (&Method::GET | &Method::HEAD, Door::Table) => asked.read(None),
+            (&Method::GET | &Method::HEAD, Door::Search) => asked.search(given),
+            (&Method::GET | &Method::HEAD | &Method::POST, Door::Function) => asked.read(function.map(|function| (function, given))),
+            (method, Door::Function) => Err(RestError::new("PGRST101", format!("Cannot use the {method} method on RPC"))),
             (&Method::POST, Door::Table) => asked.post(),
+            (&Method::PUT, Door::Table) => asked.put(),
             (&Method::PATCH, Door::Table) => asked.patch(),
             (&Method::DELETE, Door::Table) => asked.delete(),
             (method, _) => Err(RestError::new("PGRST117", format!("Unsupported HTTP method: {method}"))),
+        }
+    }
+
+    /// The names of parameters that are no filters.
+    fn arguments(&self, function: Option<&Function>) -> Vec<&'static str> {
+        match (self.door, function) {
+            (Door::Search, _) => vec!["q"],
+            (_, Some(function)) if *self.method != Method::POST => function.arguments.iter().map(|argument| argument.name).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -119,16 +142,30 @@ struct Asked<'r> {
 }
 
 impl Asked<'_> {
-    fn read(self) -> RestResult<Job> {
-        let mut read = self.resolver.read(&self.table, &self.query)?;
+    fn search(mut self, given: Vec<(String, String)>) -> RestResult<Job> {
+        self.query.search = given.into_iter().last().map(|(_, text)| text);
+        self.read(None)
+    }
+
+    fn read(self, call: Option<(&Function, Vec<(String, String)>)>) -> RestResult<Job> {
+        let mut read = match call {
+            None => self.resolver.read(&self.table, &self.query)?,
+            Some((function, given)) => {
+                self.resolver.may_read(&self.table)?;
+                let arguments = function.arguments(self.ask.method, given, self.ask.body)?;
+                function.read(self.resolver, &arguments, &self.query)?
+            }
+        };
         if *self.ask.method == Method::GET {
             within_range(&mut read, self.ask.headers)?;
         }
-        if self.shape.kind == Kind::Object || read.limit == Some(1) || self.resolver.names_one_row(&self.table, &self.query) {
+        let may_be_one = self.shape.kind == Kind::Object || read.limit == Some(1) || self.resolver.names_one_row(&self.table, &self.query);
+        if may_be_one && !read.is_grouped() {
             read.version = self.resolver.version(&self.table).ok();
         }
         let head = *self.ask.method == Method::HEAD && self.shape.kind != Kind::Object;
-        let location = format!("/{}{}{}", self.table.name, if self.ask.query.is_empty() { "" } else { "?" }, self.ask.query);
+        let room = if self.ask.door == Door::Function { "rpc/" } else { "" };
+        let location = format!("/{room}{}{}{}", self.ask.table, if self.ask.query.is_empty() { "" } else { "?" }, self.ask.query);
         let form = Form { prefer: self.prefer, shape: self.shape, keys: keys(&read) };
         Ok(Job::Read(Box::new(ReadJob { read, form, head, location })))
     }
@@ -140,6 +177,15 @@ impl Asked<'_> {
         let upsert = Upsert { resolution: self.prefer.resolution, missing: self.prefer.missing.unwrap_or(Missing::Null) };
         let rows = self.rows()?;
         let plan = self.resolver.insert(&self.table, &self.query, rows, upsert)?;
+        self.write(Write::Insert(plan))
+    }
+
+    fn put(self) -> RestResult<Job> {
+        if self.if_match()?.is_some() {
+            return Err(RestError::new("PGRST100", "If-Match can't be used with PUT").hint("Change a row that is there by PATCH."));
+        }
+        let rows = self.rows()?;
+        let plan = self.resolver.put(&self.table, &self.query, rows, self.prefer.missing.unwrap_or(Missing::Null))?;
         self.write(Write::Insert(plan))
     }
 
@@ -220,7 +266,7 @@ impl ReadJob {
     /// Reads the rows and answers them.
     pub(super) async fn run(&self, conn: &Conn, tenant: TenantId) -> RestResult<Answer> {
         let read = &self.read;
-        let found = execute::read(conn, tenant, read, self.form.prefer.count.is_some(), !self.head).await?;
+        let found = execute::read(conn, tenant, read, self.form.prefer.count, !self.head).await?;
         let shown = match found.total {
             Some(total) if self.head => (total - read.offset).clamp(0, read.limit.unwrap_or(MAX_ROWS)),
             _ => i64::try_from(found.rows.len()).unwrap_or(i64::MAX),
@@ -253,9 +299,17 @@ impl WriteJob {
         self.answer(written)
     }
 
+    /// Whether what is written is to be undone once it is answered.
+    pub(super) fn rolls_back(&self) -> bool {
+        self.form.prefer.tx == Some(TxEnd::Rollback)
+    }
+
     fn answer(&self, written: Written) -> RestResult<Answer> {
         let total = if self.form.prefer.count.is_some() { written.touched.len().to_string() } else { "*".to_owned() };
         let (status, range) = match self.write {
+            Write::Insert(_) if self.method == Method::PUT => {
+                (if written.made_any { StatusCode::CREATED } else { StatusCode::NO_CONTENT }, format!("*/{total}"))
+            }
             Write::Insert(_) => {
                 let all_updated = self.form.prefer.resolution == Some(Resolution::Merge) && !written.made_any && !written.touched.is_empty();
                 (if all_updated { StatusCode::OK } else { StatusCode::CREATED }, format!("*/{total}"))

@@ -21,6 +21,7 @@ pub mod catalog;
 mod document;
 mod error;
 mod execute;
+mod function;
 mod idempotency;
 mod import;
 mod job;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     catalog::{Column, Table},
-    parse::JsonStep,
+    parse::{Aggregate, JsonStep},
     search::Terms,
 };
 use crate::db::{Type, Value};
@@ -49,12 +49,23 @@ pub(super) enum Output {
         /// The rows.
         embed: Embed,
     },
-    /// The one value of the one row of another table.
+    /// The one value of the one row of another table, or a list of that of each.
     Lifted {
         /// The member's name.
         key: String,
-        /// The row.
+        /// The rows, with one member each.
         embed: Embed,
+    },
+    /// What the rows of a group come to. Rows belong to one group when all other members are the same.
+    Aggregate {
+        /// The member's name.
+        key: String,
+        /// How the values are put together.
+        function: Aggregate,
+        /// The values; none for the rows themselves.
+        of: Option<Scalar>,
+        /// Whether the outcome is cast to text.
+        as_text: bool,
     },
 }
 
@@ -62,8 +73,25 @@ impl Output {
     /// The member's name.
     pub(super) fn key(&self) -> &str {
         match self {
-            Self::Value { key, .. } | Self::Embed { key, .. } | Self::Lifted { key, .. } => key,
+            Self::Value { key, .. } | Self::Embed { key, .. } | Self::Lifted { key, .. } | Self::Aggregate { key, .. } => key,
         }
+    }
+
+    /// Whether it is JSON, and not a plain value.
+    pub(super) fn is_json(&self) -> bool {
+        match self {
+            Self::Value { value, .. } => matches!(value.kind(), Type::Bool | Type::Json),
+            Self::Embed { .. } => true,
+            Self::Lifted { embed, .. } => !embed.one || embed.read.output.first().is_some_and(Self::is_json),
+            Self::Aggregate { .. } => false,
+        }
+    }
+}
+
+impl Read {
+    /// Whether rows are put together.
+    pub(super) fn is_grouped(&self) -> bool {
+        self.output.iter().any(|member| matches!(member, Output::Aggregate { .. }))
     }
 }
 
@@ -106,6 +134,11 @@ impl Scalar {
     /// A column as it is.
     pub(super) fn column(column: &Arc<Column>) -> Self {
         Self { column: Arc::clone(column), mask: None, path: Vec::new(), as_text: false, cast: None }
+    }
+
+    /// Whether it is the same value of the row.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.column.name == other.column.name && self.path == other.path && self.as_text == other.as_text
     }
 
     /// The type it has where it is compared.
@@ -151,14 +184,20 @@ pub(super) enum Expr {
     IsTruth(Scalar, bool),
     /// Text looks like this: `%` any text, `_` any character, `\` takes the next as it is. The last says whether case counts for nothing.
     Like(Scalar, String, bool),
+    /// Text fits this pattern, which is known to be one. The last says whether case counts for nothing.
+    Matches(Scalar, String, bool),
     /// JSON holds this.
-    Contains(Scalar, serde_json::Value),
+    Contains(Scalar, String),
+    /// JSON is held by this.
+    ContainedIn(Scalar, String),
     /// There are such rows of another table.
     Exists(Box<Embed>),
     /// The name search finds the row.
     Found(Terms),
     /// The column names an employee who reports to this one, through however many others.
     ReportsTo(Arc<Column>, Uuid),
+    /// The row is this employee, or one who reports to it, through at most so many others.
+    Below(Arc<Column>, Uuid, i64),
     /// The row's column is one of these ids, in a JSON array; for rows that a write has touched.
     Touched(Arc<Column>, String),
 }
@@ -192,7 +231,13 @@ impl Expr {
         match self {
             Self::And(of) | Self::Or(of) => of.iter().any(Self::is_heavy),
             Self::Not(of) => of.is_heavy(),
-            Self::Like(..) | Self::Contains(..) | Self::Found(_) | Self::ReportsTo(..) => true,
+            Self::Like(..)
+            | Self::Matches(..)
+            | Self::Contains(..)
+            | Self::ContainedIn(..)
+            | Self::Found(_)
+            | Self::ReportsTo(..)
+            | Self::Below(..) => true,
             Self::Exists(embed) => embed.read.filter.is_heavy(),
             _ => false,
         }

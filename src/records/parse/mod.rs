@@ -15,8 +15,8 @@ pub(super) use self::{
     filter::{Condition, FtsKind, Operand, Operator, Quantifier},
     if_match::IfMatch,
     order::OrderTerm,
-    prefer::{Missing, Prefer, Resolution, Return},
-    select::{EmbedItem, SelectItem},
+    prefer::{Count, Missing, Prefer, Resolution, Return, TxEnd},
+    select::{Aggregate, EmbedItem, SelectItem},
 };
 use super::error::{RestError, RestResult};
 
@@ -88,27 +88,32 @@ pub(super) enum Door {
     Table,
     /// `/{table}/_search`, where `q` is what to look for.
     Search,
+    /// `/rpc/{function}`
+    Function,
     /// `/_batch`, where many requests come in.
     Batch,
 }
 
 impl QueryString {
-    /// Reads a query string as it came, still percent-encoded.
-    pub(super) fn parse(text: &str, door: Door) -> RestResult<Self> {
-        let mut query = Self::default();
+    /// Reads a query string as it came, still percent-encoded. The parameters of these names are arguments, and given back as they are.
+    pub(super) fn parse(text: &str, arguments: &[&str]) -> RestResult<(Self, Vec<(String, String)>)> {
+        let (mut query, mut given) = (Self::default(), Vec::new());
         let mut nodes = 0;
         for (key, value) in url::form_urlencoded::parse(text.as_bytes()) {
-            query.parameter(&key, &value, door, &mut nodes)?;
+            if arguments.contains(&key.as_ref()) {
+                given.push((key.into_owned(), value.into_owned()));
+            } else {
+                query.parameter(&key, &value, &mut nodes)?;
+            }
         }
-        Ok(query)
+        Ok((query, given))
     }
 
-    fn parameter(&mut self, key: &str, value: &str, door: Door, nodes: &mut usize) -> RestResult<()> {
+    fn parameter(&mut self, key: &str, value: &str, nodes: &mut usize) -> RestResult<()> {
         match key {
             "select" => self.select = Some(select::parse(value)?),
             "columns" => self.columns = Some(names("columns parameter", value)?),
             "on_conflict" => self.on_conflict = Some(names("on_conflict parameter", value)?),
-            "q" if door == Door::Search => self.search = Some(value.to_owned()),
             // Keys travel in the query where a browser can't set a header; they are the ground floor's to read.
             "apikey" => {}
             _ => self.scoped(key, value, nodes)?,
@@ -164,7 +169,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> RestResult<QueryString> {
-        QueryString::parse(text, Door::Table)
+        QueryString::parse(text, &[]).map(|(query, _)| query)
     }
 
     fn column(name: &str) -> Field {
@@ -217,6 +222,30 @@ mod tests {
     }
 
     #[test]
+    fn aggregates_are_read() {
+        let select = parse("select=department_id,count(),n:version::text.max(),custom->a.sum()::text").unwrap().select.unwrap();
+        let read = |item: &SelectItem| match item {
+            SelectItem::Aggregate { alias, field, before, function, cast } => {
+                (alias.clone(), field.as_ref().map(|field| field.name.clone()), before.clone(), function.name(), cast.clone())
+            }
+            other => panic!("{other:?}"),
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(read(&select[1]), (None, None, None, "count", None));
+        assert_eq!(read(&select[2]), (text("n"), text("version"), text("text"), "max", None));
+        assert_eq!(read(&select[3]), (None, text("custom"), None, "sum", text("text")));
+        for wrong in ["select=a.sum", "select=a.median()", "select=a.sum(b)", "select=...count()"] {
+            assert!(parse(wrong).is_err() || wrong.contains("..."), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_no_filters() {
+        let (query, given) = QueryString::parse("q=a%20b&id=eq.1", &["q"]).unwrap();
+        assert_eq!((query.filters.len(), given), (1, vec![("q".to_owned(), "a b".to_owned())]));
+    }
+
+    #[test]
     fn what_is_too_much_is_refused() {
         let deep = format!("or={}a.eq.1{}", "(and".repeat(100_000), ")".repeat(100_000));
         assert_eq!(parse(&deep).unwrap_err().code, "PGRST100");
@@ -231,6 +260,11 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC*") {
             let _ = parse(&text);
+        }
+
+        #[test]
+        fn no_likely_selection_makes_it_panic(text in "(count|sum|a|\\*|b->c|\\.\\.\\.|\\.|\\(|\\)|::|:|,|!inner|text){0,12}") {
+            let _ = parse(&format!("select={text}"));
         }
 
         #[test]

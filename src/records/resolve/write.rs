@@ -65,6 +65,43 @@ impl Resolver<'_> {
         Ok(Insert { table: Arc::clone(table), columns, rows, conflict, check })
     }
 
+    /// What a PUT is to make or change: the one row that its filters name.
+    pub(crate) fn put(&self, table: &Arc<Table>, query: &QueryString, body: Body, missing: Missing) -> RestResult<Insert> {
+        if self.asker.access(table).row(Action::Insert, table) == Rows::None {
+            return Err(self.denied_table(&table.name));
+        }
+        if !query.limits.is_empty() || !query.offsets.is_empty() {
+            return Err(RestError::new("PGRST114", "limit/offset querystring parameters are not allowed for PUT"));
+        }
+        let named: Vec<(&str, &str)> = query
+            .filters
+            .iter()
+            .filter_map(|filter| {
+                let name = equals(&filter.what).filter(|_| filter.path.is_empty())?;
+                if let Condition::Compare { operand: Operand::Text(text), .. } = &filter.what { Some((name, text.as_str())) } else { None }
+            })
+            .collect();
+        let is_key = named.len() == query.filters.len()
+            && named.len() == table.primary_key.len()
+            && table.primary_key.iter().all(|own| named.iter().any(|(name, _)| name == own));
+        if !is_key {
+            return Err(RestError::new("PGRST105", "Filters must include all and only primary key columns with 'eq' operators"));
+        }
+        let fits = |row: &Vec<Option<Cell>>| {
+            named.iter().all(|(name, text)| {
+                let cell = body.keys.iter().position(|key| key == name).and_then(|place| row.get(place).cloned().flatten());
+                let kind = table.column(name).map_or(crate::db::Type::Text, |column| column.kind);
+                let wanted = super::parse_value(kind, text);
+                matches!((cell.map(|cell| cell.typed(kind)), wanted), (Some(Ok(own)), Ok(wanted)) if own == wanted)
+            })
+        };
+        if body.rows.len() != 1 || !body.rows.iter().all(fits) {
+            return Err(RestError::new("PGRST115", "Payload values do not match URL in primary key column(s)"));
+        }
+        let query = QueryString { on_conflict: None, ..query.clone() };
+        self.insert(table, &query, body, Upsert { resolution: Some(Resolution::Merge), missing })
+    }
+
     /// What a PATCH is to change.
     pub(crate) fn update(&self, table: &Arc<Table>, query: &QueryString, body: Body, if_match: Option<IfMatch>) -> RestResult<Update> {
         let access = self.updatable(table)?;
@@ -178,7 +215,7 @@ impl Resolver<'_> {
 
     /// The version of a row as the asker sees it.
     pub(crate) fn version(&self, table: &Arc<Table>) -> RestResult<Scalar> {
-        self.level(table)?.scalar(self, "version")
+        self.scalar(table, "version")
     }
 
     /// Whether the filters name one row by a key.

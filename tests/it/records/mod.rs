@@ -1,5 +1,6 @@
 //! `/rest/v1`, through the door.
 
+mod forms;
 mod hostile;
 mod import;
 mod rights;

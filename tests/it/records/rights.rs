@@ -119,11 +119,31 @@ fn oracles(id: &str) -> Vec<String> {
         "departments?select=name,employees(id,compensations(base_minor))".to_owned(),
         "job_assignments?select=id,employees(compensations(base_minor))".to_owned(),
         "employees/_search?q=person&select=id,compensations(base_minor)".to_owned(),
+        "compensations?select=base_minor.sum()".to_owned(),
+        "compensations?select=count()".to_owned(),
+        "employees?select=id,compensations(count)".to_owned(),
+        "employees?select=id,compensations(base_minor.max())".to_owned(),
+        "employees?select=status,count(),compensations(base_minor)".to_owned(),
+        "payroll_runs?select=totals->gross".to_owned(),
+        "payroll_runs?select=count()&totals->>gross=match.7".to_owned(),
+        "payroll_runs?totals=cs.{\"gross\":777123}".to_owned(),
+        "rpc/search_employees?q=person&select=id,compensations(base_minor)".to_owned(),
+        format!("rpc/org_tree?root={id}&select=id,compensations(base_minor)"),
+        format!("rpc/org_tree?root={id}&compensations.base_minor=gt.1&select=id,compensations()"),
     ];
     for column in ["base_minor", "gross_minor", "salary"] {
         paths.extend([
             format!("employees?select={column}"),
             format!("employees?{column}=gt.1"),
+            format!("employees?{column}=match.7"),
+            format!("employees?{column}=gt(any).{{1,2}}"),
+            format!("employees?select={column}.sum()"),
+            format!("employees?select=status,{column}.max()"),
+            format!("employees?select=count()&{column}=isdistinct.1"),
+            format!("departments?select=id,...employees({column})"),
+            format!("departments?select=id,employees({column}.sum())"),
+            format!("rpc/search_employees?q=person&{column}=gt.1"),
+            format!("rpc/search_employees?q=person&order={column}"),
             format!("employees?or=(id.eq.{id},{column}.gt.1)"),
             format!("employees?order={column}"),
             format!("employees?select=id,manager:manager_id({column})"),
@@ -138,6 +158,8 @@ fn oracles(id: &str) -> Vec<String> {
 async fn nobody_without_the_right_learns_what_others_are_paid() {
     let office = Office::new().await;
     let readers = office.app.function("employees:read").await;
+    let settings = json!({ "records": { "aggregates": true, "rollback": true } });
+    assert_eq!(office.app.operator().patch("/admin/v1/tenants/default/settings", settings).await.status, 200);
     for (who, client) in [
         ("employee", &office.employee),
         ("manager", &office.manager),
@@ -164,6 +186,30 @@ async fn nobody_without_the_right_learns_what_others_are_paid() {
     for path in oracles(&office.people[2]) {
         let (status, body) = get(&office.app.anonymous(), &path).await;
         assert_eq!((status, body["code"].as_str()), (401, Some("42501")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_put_together_is_what_could_be_read_row_by_row() {
+    let office = Office::new().await;
+    let settings = json!({ "records": { "aggregates": true } });
+    assert_eq!(office.app.operator().patch("/admin/v1/tenants/default/settings", settings).await.status, 200);
+    let employee = &office.employee;
+    // The day of hire of colleagues is null, and so is whatever is made of it.
+    let (_, rows) = get(employee, "employees?select=hired_on.count(),n:count()").await;
+    assert_eq!(rows, json!([{ "count": 1, "n": 4 }]));
+    let (_, rows) = get(employee, "employees?select=cost_center,count()&order=cost_center").await;
+    assert_eq!(rows, json!([{ "cost_center": "center 2", "count": 1 }, { "cost_center": null, "count": 3 }]));
+    let (_, rows) = get(employee, "payslips?select=gross_minor.sum(),count()").await;
+    assert_eq!(rows, json!([{ "sum": 777_124, "count": 1 }]));
+    let (_, rows) = get(employee, "employees?select=employee_number,payslips(count)&order=employee_number").await;
+    assert_eq!(rows[2], json!({ "employee_number": "3", "payslips": [{ "count": 0 }] }));
+    let (_, runs) = get(&office.payroll, "payroll_runs?select=id").await;
+    let totals = format!("rpc/payroll_totals?run_id={}", runs[0]["id"].as_str().unwrap());
+    assert_eq!(get(employee, &totals).await.1[0]["gross_minor"], 777_124);
+    assert_eq!(get(&office.payroll, &totals).await.1[0]["slips"], 4);
+    for client in [&office.hr, &office.admin, &office.stranger] {
+        assert_eq!(get(client, &totals).await.0, 403);
     }
 }
 
