@@ -39,6 +39,7 @@ pub fn router() -> OpenApiRouter<App> {
     let mut router = OpenApiRouter::new();
     for table in Catalog::built_in().tables() {
         router = router.routes(document::routes(table, methods(&table.name)));
+        router = router.routes(document::query_route(table, query_method(&table.name)));
         if table.searchable {
             router = router.routes(document::search_route(table, search_method(&table.name)));
         }
@@ -61,6 +62,11 @@ fn methods(table: &str) -> MethodRouter<App> {
 fn search_method(table: &str) -> MethodRouter<App> {
     let name: Arc<str> = table.into();
     axum::routing::get(move |State(app): State<App>, request: Request| answer(app, Arc::clone(&name), Door::Search, request))
+}
+
+fn query_method(table: &str) -> MethodRouter<App> {
+    let name: Arc<str> = table.into();
+    axum::routing::any(move |State(app): State<App>, request: Request| answer(app, Arc::clone(&name), Door::Query, request))
 }
 
 async fn call(State(app): State<App>, request: Request) -> Response {
@@ -90,10 +96,7 @@ async fn answer(app: App, table: Arc<str>, door: Door, request: Request) -> Resp
         Ok(caller) => caller,
         Err(refusal) => return refusal,
     };
-    match serve(&app, &caller, &table, door, &parts, body).await {
-        Ok(answer) => answer.into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
+    serve(&app, &caller, &table, door, &parts, body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 fn options(door: Door) -> Response {
@@ -102,13 +105,13 @@ fn options(door: Door) -> Response {
         Door::Table => "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE",
         Door::Function => "OPTIONS,GET,HEAD,POST",
         Door::Search => "OPTIONS,GET,HEAD",
-        Door::Batch => "OPTIONS,POST",
+        Door::Query | Door::Batch => "OPTIONS,POST",
     };
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Parts, body: Body) -> RestResult<Answer> {
+async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Parts, body: Body) -> RestResult<Response> {
     let asker = Asker::of(&caller.principal);
     let context = Context { tenant: caller.tenant.id, now: app.clock.now() };
     let settings = &caller.tenant.settings.records;
@@ -118,12 +121,19 @@ async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Part
         }
         let body = read_body(app, body).await?;
         let batch = Batch::parse(asker, settings.aggregates, &body)?;
-        let (clock, place) = (app.clock.clone(), context.clone());
+        let (clock, key, place) = (app.clock.clone(), Arc::clone(&app.master_key), context.clone());
         let once = once(app, caller, parts, &body)?;
-        return write(app, context, once, false, move |tx| async move { batch.run(&tx, &place, &clock).await }).await;
+        let run = move |tx: Arc<Tx>| async move { batch.run(&tx, &place, &clock, &key).await };
+        return Ok(write(app, context, once, false, run).await?.into_response());
     }
-    let resolver =
-        Resolver { catalog: Catalog::built_in(), asker: &asker, tenant: context.tenant.number(), now: context.now, aggregates: settings.aggregates };
+    let resolver = Resolver {
+        catalog: Catalog::built_in(),
+        asker: &asker,
+        tenant: context.tenant.number(),
+        now: context.now,
+        aggregates: settings.aggregates,
+        key: &app.master_key,
+    };
     // Whoever may not touch the table need not send its rows first.
     match door {
         Door::Function if !asker.is_anonymous() => resolver.may_read(Function::find(table)?.table())?,
@@ -134,11 +144,13 @@ async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Part
     let ask =
         Ask { method: &parts.method, table, door, query, headers: &parts.headers, body: &body, shows_rows: false, may_roll_back: settings.rollback };
     match ask.plan(&resolver)? {
-        Job::Read(job) => job.run(&app.db.read().await?, context.tenant).await,
+        Job::Read(job) if job.is_paged() => job.stream(app.db.clone(), context.tenant).await,
+        Job::Read(job) => Ok(job.run(&app.db.read().await?, context.tenant).await?.into_response()),
         Job::Write(job) => {
             let once = once(app, caller, parts, &body)?;
             let (place, rolls_back) = (context.clone(), job.rolls_back());
-            write(app, context, once, rolls_back, move |tx| async move { job.run(&tx, &place).await }).await
+            let run = move |tx: Arc<Tx>| async move { job.run(&tx, &place).await };
+            Ok(write(app, context, once, rolls_back, run).await?.into_response())
         }
     }
 }

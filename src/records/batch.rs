@@ -3,7 +3,10 @@
 //! Each operation is planned like a request that comes alone, with the same rights, when its turn comes: what an earlier one made can be
 //! named as `{"$ref": "dept.0.id"}` in a body and as `{$ref:dept.0.id}` in a path.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
@@ -21,6 +24,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    crypto::MasterKey,
     db::{Timestamp, Tx},
 };
 
@@ -80,7 +84,7 @@ impl Batch {
     }
 
     /// Does all of it.
-    pub(super) async fn run(&self, tx: &Tx, context: &Context, clock: &Clock) -> RestResult<Answer> {
+    pub(super) async fn run(&self, tx: &Tx, context: &Context, clock: &Clock, key: &Arc<MasterKey>) -> RestResult<Answer> {
         let began = clock.now();
         let resolver = Resolver {
             catalog: Catalog::built_in(),
@@ -88,6 +92,7 @@ impl Batch {
             tenant: context.tenant.number(),
             now: context.now,
             aggregates: self.aggregates,
+            key,
         };
         let mut known: HashMap<&str, Json> = HashMap::new();
         let mut results = Vec::with_capacity(self.operations.len());
@@ -172,7 +177,7 @@ impl Operation {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).map_err(|_| wrong())?);
         }
         // What is put among the results is JSON.
-        if headers.get(header::ACCEPT).is_some_and(|accept| !accept.as_bytes().windows(4).any(|word| word == b"json")) {
+        if headers.get(header::ACCEPT).is_some_and(|accept| !accept.as_bytes().ends_with(b"/json") && !accept.as_bytes().ends_with(b"+json")) {
             return Err(RestError::new("PGRST107", "None of these media types are available in a batch").hint("Take application/json."));
         }
         Ok(headers)

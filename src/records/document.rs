@@ -38,6 +38,15 @@ pub(super) fn search_route(table: &Table, router: MethodRouter<App>) -> UtoipaMe
     (Vec::new(), paths(&format!("/rest/v1/{}/_search", table.name), item), router)
 }
 
+/// The path of a table's queries by POST.
+pub(super) fn query_route(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let about = "What GET does, for queries that are too long for a URL: the parameters are the members of the body. A member is a text, a list of texts, or an object of operators: `{\"id\": {\"in\": [\"…\"]}}`.";
+    let mut post = read_operation(table, &format!("query_{}", table.name), about, Vec::new());
+    post["summary"] = json!(format!("query ({})", table.name));
+    post["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": { "type": "object" } } } });
+    (Vec::new(), paths(&format!("/rest/v1/{}/_query", table.name), json!({ "post": post })), router)
+}
+
 /// The path of batches.
 pub(super) fn batch_route(router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
     let schema = json!({
@@ -242,8 +251,12 @@ fn select() -> Json {
     text_parameter("select", "Columns and embedded resources: `id,name:display_name,department:departments(name)`")
 }
 
-fn pages() -> [Json; 3] {
+fn pages() -> [Json; 4] {
     [
+        text_parameter(
+            "after",
+            "`cursor.…`: the page after that row. `cursor.` begins; `Next-Cursor` and `Link` name the next page, and `select=…,_cursor` each row's cursor",
+        ),
         text_parameter("order", "`name.asc,hired_on.desc.nullslast`"),
         parameter("limit", "Rows at the most; never more than 1000", false, &json!({ "type": "integer", "format": "int64" })),
         parameter("offset", "Rows to pass over", false, &json!({ "type": "integer", "format": "int64" })),
@@ -284,9 +297,18 @@ fn rows(table: &Table) -> Json {
     json!({ "application/json": { "schema": { "type": "array", "items": reference(&row_name(table)) } } })
 }
 
+/// What a read can answer: JSON in pages, or every row as it is read.
+fn read_rows(table: &Table) -> Json {
+    let mut content = rows(table);
+    for kind in ["text/csv", "application/x-ndjson"] {
+        content[kind] = json!({ "schema": { "type": "string" } });
+    }
+    content
+}
+
 fn read_operation(table: &Table, id: &str, about: &str, first: Vec<Json>) -> Json {
     let parameters = first.into_iter().chain([select()]).chain(filters(table)).chain(pages()).collect::<Vec<_>>();
-    let responses = json!({ "200": { "description": "The rows", "content": rows(table) }, "206": { "description": "Some of the rows; `Content-Range` says which", "content": rows(table) } });
+    let responses = json!({ "200": { "description": "The rows", "content": read_rows(table) }, "206": { "description": "Some of the rows; `Content-Range` says which", "content": rows(table) } });
     operation(table, id, about, &parameters, responses)
 }
 

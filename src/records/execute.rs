@@ -10,7 +10,7 @@ use super::{
     error::{RestError, RestResult},
     parse::Count,
     plan::{Delete, Expr, Guard, Insert, Missing, OnConflict, Read, Scalar, Update},
-    render,
+    render::{self, Beside},
     sql::{self, Attempt},
 };
 use crate::{
@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub total: Option<i64>,
     /// The version of the row, when there is one row and its version was asked for and may be seen.
     pub version: Option<i64>,
+    /// What the cursor of the last row holds, when rows are paged by key.
+    pub last: Option<String>,
 }
 
 /// Reads rows, and counts them when asked to.
@@ -39,21 +41,27 @@ pub(super) async fn read(conn: &Conn, tenant: TenantId, read: &Read, counted: Op
     };
     // HEAD wants no rows, but without a total it still says how many the page has.
     if !wanted && total.is_some() {
-        return Ok(Found { rows: Vec::new(), total, version: None });
+        return Ok(Found { rows: Vec::new(), total, version: None, last: None });
     }
-    let query = conn.query_built(render::select(conn.dialect(), tenant, read, read.version.as_ref()));
+    let query = conn.query_built(render::select(conn.dialect(), tenant, read, &Beside::Page));
     let query = if heavy { query.heavy() } else { query };
-    let (mut rows, mut version) = (Vec::new(), None);
-    if read.version.is_some() {
-        let found = query.fetch_all::<(String, Option<i64>)>().await?;
-        if let [(_, only)] = found[..] {
-            version = only;
-        }
-        rows.extend(found.into_iter().map(|(row, _)| row));
-    } else {
-        rows.extend(query.fetch_all::<(String,)>().await?.into_iter().map(|(row,)| row));
+    let found = query.fetch_all::<(String, Option<i64>, Option<String>)>().await?;
+    let version = if let [(_, version, _)] = found[..] { version } else { None };
+    let last = found.last().and_then(|(.., values)| values.clone());
+    let rows = found.into_iter().map(|(row, _, values)| match (&read.keyset, values) {
+        (Some(keyset), Some(values)) if read.shows_cursor => with_cursor(row, &keyset.cursor(&values)),
+        _ => row,
+    });
+    Ok(Found { rows: rows.collect(), total, version, last })
+}
+
+fn with_cursor(mut row: String, cursor: &str) -> String {
+    row.pop();
+    if row.len() > 1 {
+        row.push(',');
     }
-    Ok(Found { rows, total, version })
+    row.push_str(&format!("\"_cursor\":\"{cursor}\"}}"));
+    row
 }
 
 async fn count(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr, heavy: bool) -> Result<i64> {
@@ -304,7 +312,8 @@ async fn represent(tx: &Conn, tenant: TenantId, ids: &[Uuid], wishes: &Wishes) -
     let Some(read) = &wishes.representation else { return Ok(None) };
     let read = Read { filter: touched(&read.table, ids).and(read.filter.clone()), ..read.clone() };
     let key = read.table.primary_key.first().and_then(|key| read.table.column(key)).map(Scalar::column);
-    let query = tx.query_built(render::select(tx.dialect(), tenant, &read, key.as_ref()));
+    let key = key.ok_or_else(|| Error::internal("a table has no key"))?;
+    let query = tx.query_built(render::select(tx.dialect(), tenant, &read, &Beside::Value(&key)));
     let mut rows = query.fetch_all::<(String, Uuid)>().await?;
     if read.order.is_empty() {
         let place: std::collections::HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();

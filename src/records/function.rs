@@ -104,15 +104,15 @@ impl Function {
     }
 
     /// What it is to read, for these arguments and what is asked of its rows.
-    pub(super) fn read(&self, resolver: &Resolver<'_>, given: &Arguments, query: &QueryString) -> RestResult<Read> {
+    pub(super) fn read(&self, resolver: &Resolver<'_>, given: &Arguments, query: &QueryString, all: bool) -> RestResult<Read> {
         let table = self.table();
         match self.kind {
             Kind::SearchEmployees => {
                 let query = QueryString { search: given.text("q"), ..query.clone() };
-                resolver.read(table, &query)
+                resolver.read(table, &query, all)
             }
             Kind::OrgTree => {
-                let mut read = resolver.read(table, query)?;
+                let mut read = resolver.read(table, query, all)?;
                 let depth = given.number("depth").unwrap_or(DEEPEST);
                 if !(0..=DEEPEST).contains(&depth) {
                     return Err(RestError::new("22003", format!("depth should be 0 to {DEEPEST}, not {depth}")));
@@ -198,7 +198,7 @@ fn totals(resolver: &Resolver<'_>, table: &Arc<Table>, given: &Arguments, query:
     if query.select.is_some() || !query.filters.is_empty() || !query.orders.is_empty() {
         return Err(RestError::new("PGRST127", "Feature not implemented").details("The totals of a run are answered as they are"));
     }
-    let mut read = resolver.read(table, query)?;
+    let mut read = resolver.read(table, query, false)?;
     let scalar = |name: &str| resolver.scalar(table, name);
     let (run, status, currency) = (scalar("run_id")?, scalar("status")?, scalar("currency")?);
     if let Some(id) = given.id("run_id") {

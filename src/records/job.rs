@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::{body::Body, response::Response};
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use super::{
@@ -17,7 +19,8 @@ use super::{
     shape::{Kind, Shape},
 };
 use crate::{
-    db::{Conn, Tx},
+    db::{Conn, Db, Tx},
+    error::Error,
     tenants::TenantId,
 };
 
@@ -56,6 +59,10 @@ pub(super) struct ReadJob {
     /// HEAD wants no rows.
     head: bool,
     location: String,
+    /// The query of the next page, without its cursor; none where that is not in a URL.
+    next: Option<String>,
+    /// Whether rows are sent page by page as they are read.
+    is_paged: bool,
 }
 
 /// Rows to be written, and how that is answered.
@@ -85,7 +92,10 @@ impl Ask<'_> {
             Some(function) => Arc::clone(function.table()),
             None => resolver.table(self.table)?,
         };
-        let (query, given) = QueryString::parse(self.query, &self.arguments(function))?;
+        let (mut query, given) = QueryString::parse(self.query, &self.arguments(function))?;
+        if self.door == Door::Query && *self.method == Method::POST {
+            query.add_body(self.content_type(), self.body)?;
+        }
         let mut prefer = Prefer::parse(self.every("prefer"))?;
         if self.shows_rows {
             prefer.returning = prefer.returning.or(Some(Return::Representation));
@@ -100,6 +110,7 @@ impl Ask<'_> {
             (&Method::GET | &Method::HEAD, Door::Search) => asked.search(given),
             (&Method::GET | &Method::HEAD | &Method::POST, Door::Function) => asked.read(function.map(|function| (function, given))),
             (method, Door::Function) => Err(RestError::new("PGRST101", format!("Cannot use the {method} method on RPC"))),
+            (&Method::POST, Door::Query) => asked.read(None),
             (&Method::POST, Door::Table) => asked.post(),
             (&Method::PUT, Door::Table) => asked.put(),
             (&Method::PATCH, Door::Table) => asked.patch(),
@@ -115,6 +126,10 @@ impl Ask<'_> {
             (_, Some(function)) if *self.method != Method::POST => function.arguments.iter().map(|argument| argument.name).collect(),
             _ => Vec::new(),
         }
+    }
+
+    fn content_type(&self) -> &str {
+        self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     fn every(&self, name: &'static str) -> impl Iterator<Item = &str> {
@@ -148,16 +163,22 @@ impl Asked<'_> {
     }
 
     fn read(self, call: Option<(&Function, Vec<(String, String)>)>) -> RestResult<Job> {
+        let is_stream = self.shape.kind.is_stream() && *self.ask.method != Method::HEAD;
         let mut read = match call {
-            None => self.resolver.read(&self.table, &self.query)?,
+            None => self.resolver.read(&self.table, &self.query, is_stream)?,
             Some((function, given)) => {
                 self.resolver.may_read(&self.table)?;
                 let arguments = function.arguments(self.ask.method, given, self.ask.body)?;
-                function.read(self.resolver, &arguments, &self.query)?
+                function.read(self.resolver, &arguments, &self.query, is_stream)?
             }
         };
         if *self.ask.method == Method::GET {
             within_range(&mut read, self.ask.headers)?;
+        }
+        // What can't be paged by key is read at once, and bounded as other answers are.
+        let is_paged = is_stream && read.offset == 0 && (read.keyset.is_some() || self.resolver.page_by_key(&mut read, &self.query).is_ok());
+        if is_stream && !is_paged {
+            read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
         }
         let may_be_one = self.shape.kind == Kind::Object || read.limit == Some(1) || self.resolver.names_one_row(&self.table, &self.query);
         if may_be_one && !read.is_grouped() {
@@ -165,9 +186,14 @@ impl Asked<'_> {
         }
         let head = *self.ask.method == Method::HEAD && self.shape.kind != Kind::Object;
         let room = if self.ask.door == Door::Function { "rpc/" } else { "" };
+        let mut keys = keys(&read);
+        if read.shows_cursor {
+            keys.push("_cursor".to_owned());
+        }
         let location = format!("/{room}{}{}{}", self.ask.table, if self.ask.query.is_empty() { "" } else { "?" }, self.ask.query);
-        let form = Form { prefer: self.prefer, shape: self.shape, keys: keys(&read) };
-        Ok(Job::Read(Box::new(ReadJob { read, form, head, location })))
+        let form = Form { prefer: self.prefer, shape: self.shape, keys };
+        let next = if self.ask.door == Door::Table { Some(without_cursor(self.ask.query)) } else { None };
+        Ok(Job::Read(Box::new(ReadJob { read, form, head, location, next, is_paged })))
     }
 
     fn post(self) -> RestResult<Job> {
@@ -192,7 +218,7 @@ impl Asked<'_> {
     /// An object changes the rows that the filters name; an array changes each row that one of its objects names by its key.
     fn patch(self) -> RestResult<Job> {
         let if_match = self.if_match()?;
-        if body::is_array(self.content_type(), self.ask.body) {
+        if body::is_array(self.ask.content_type(), self.ask.body) {
             let rows = body::read_changes(self.ask.body, self.query.columns.as_deref())?;
             // One row without its key is the row that the filters name, as on PostgREST.
             if rows.rows.len() > 1 || self.resolver.has_key(&self.table, &self.query, &rows.keys) {
@@ -217,12 +243,8 @@ impl Asked<'_> {
         IfMatch::parse(self.ask.every("if-match"))
     }
 
-    fn content_type(&self) -> &str {
-        self.ask.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
     fn rows(&self) -> RestResult<super::resolve::Body> {
-        body::read(self.content_type(), self.ask.body, self.query.columns.as_deref())
+        body::read(self.ask.content_type(), self.ask.body, self.query.columns.as_deref())
     }
 
     fn write(self, write: Write) -> RestResult<Job> {
@@ -263,6 +285,36 @@ fn within_range(read: &mut Read, headers: &HeaderMap) -> RestResult<()> {
 }
 
 impl ReadJob {
+    /// Whether the answer is sent as it is read.
+    pub(super) fn is_paged(&self) -> bool {
+        self.is_paged
+    }
+
+    /// Reads the first rows, and the others as they are sent. What goes wrong before the first can be told; after that the answer breaks off.
+    pub(super) async fn stream(self, db: Db, tenant: TenantId) -> RestResult<Response> {
+        let mut answer = self.form.answer(StatusCode::OK, String::new(), false);
+        let total = match self.form.prefer.count {
+            None => None,
+            counted => {
+                let nothing = Read { limit: Some(0), ..self.read.clone() };
+                execute::read(&db.read().await?, tenant, &nothing, counted, false).await?.total
+            }
+        };
+        answer.header(header::CONTENT_RANGE, &content_range(0, 0, total));
+        answer.header(header::CONTENT_LOCATION, &self.location);
+        answer.header(header::VARY, "Accept, Prefer, Range");
+        let left = self.read.limit.unwrap_or(i64::MAX);
+        let mut export = Export { db, tenant, read: self.read, form: self.form, left, is_first: true, is_done: false };
+        let first = export.next().await?.unwrap_or_default();
+        let rest = stream::try_unfold(export, |mut export| async move {
+            let piece = export.next().await.map_err(Error::from)?;
+            Ok::<_, Error>(piece.map(|piece| (piece, export)))
+        });
+        let mut response = answer.into_response();
+        *response.body_mut() = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
+        Ok(response)
+    }
+
     /// Reads the rows and answers them.
     pub(super) async fn run(&self, conn: &Conn, tenant: TenantId) -> RestResult<Answer> {
         let read = &self.read;
@@ -277,13 +329,66 @@ impl ReadJob {
         let whole = found.total.is_none_or(|total| total == 0 || (read.offset == 0 && shown >= total));
         let body = if self.head { String::new() } else { self.form.shape.body(found.rows, &self.form.keys)? };
         let mut answer = self.form.answer(if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT }, body, false);
-        answer.header(header::CONTENT_RANGE, &content_range(read.offset, shown, found.total));
+        // After a cursor nobody knows how many rows were before it.
+        let range_of = if read.after.is_some() { 0 } else { shown };
+        answer.header(header::CONTENT_RANGE, &content_range(read.offset, range_of, found.total));
+        if let (Some(keyset), Some(last)) = (&read.keyset, &found.last)
+            && read.limit == Some(shown)
+        {
+            let cursor = keyset.cursor(last);
+            answer.header(HeaderName::from_static("next-cursor"), &cursor);
+            if let Some(query) = &self.next {
+                answer.header(header::LINK, &format!("<?{query}after=cursor.{cursor}>; rel=\"next\""));
+            }
+        }
         answer.header(header::CONTENT_LOCATION, &self.location);
         answer.header(header::VARY, "Accept, Prefer, Range");
         if let Some(version) = found.version {
             answer.version(version);
         }
         Ok(answer)
+    }
+}
+
+/// A query string with room for another cursor.
+fn without_cursor(query: &str) -> String {
+    let others = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("after=cursor."));
+    others.map(|part| format!("{part}&")).collect()
+}
+
+/// Rows in one page of an answer that is sent as it is read.
+const PAGE: i64 = 1000;
+
+/// Rows on their way out, page by page: each page is a read of its own, so that neither rows nor a connection are held for a slow reader.
+/// A row that is there throughout comes exactly once.
+struct Export {
+    db: Db,
+    tenant: TenantId,
+    read: Read,
+    form: Form,
+    /// How many rows may still come.
+    left: i64,
+    is_first: bool,
+    is_done: bool,
+}
+
+impl Export {
+    async fn next(&mut self) -> RestResult<Option<String>> {
+        if self.is_done {
+            return Ok(None);
+        }
+        let page = self.left.min(PAGE);
+        self.read.limit = Some(page);
+        let found = execute::read(&self.db.read().await?, self.tenant, &self.read, None, true).await?;
+        let count = i64::try_from(found.rows.len()).unwrap_or(i64::MAX);
+        self.left -= count;
+        self.is_done = count < page || self.left == 0;
+        if let (Some(keyset), Some(last)) = (&self.read.keyset, &found.last) {
+            self.read.after = Some(keyset.after(last)?);
+        }
+        let piece = self.form.shape.piece(found.rows, &self.form.keys, self.is_first)?;
+        self.is_first = false;
+        Ok(Some(piece))
     }
 }
 

@@ -25,6 +25,7 @@ mod function;
 mod idempotency;
 mod import;
 mod job;
+mod keyset;
 mod parse;
 mod plan;
 mod render;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     catalog::{Column, Table},
+    keyset::Keyset,
     parse::{Aggregate, JsonStep},
     search::Terms,
 };
@@ -30,6 +31,12 @@ pub(super) struct Read {
     pub offset: i64,
     /// The version of each row, as the asker sees it, to be read beside the row.
     pub version: Option<Scalar>,
+    /// How the rows are paged by key, when they are.
+    pub keyset: Option<Keyset>,
+    /// Where the page begins; this does not count for how many rows there are.
+    pub after: Option<Expr>,
+    /// Whether each row shows its cursor.
+    pub shows_cursor: bool,
 }
 
 /// One member of a row's object.
@@ -176,6 +183,8 @@ pub(super) enum Expr {
     Not(Box<Expr>),
     /// A value against another.
     Compare(Scalar, Comparison, Value),
+    /// Values, taken together as a row, against others. Greater and less are what it may be.
+    Row(Vec<(Scalar, Value)>, Comparison),
     /// A value is one of these, all of its type.
     In(Scalar, Vec<Value>),
     /// There is no value.

@@ -190,7 +190,8 @@ impl<P: FnMut(Progress) + Send> Import<'_, P> {
 
     async fn fill_chunk(&self, table: &str, columns: &[&str], key: &str, rows: Vec<Vec<Option<Cell>>>) -> Result<usize> {
         let catalog = Catalog::built_in();
-        let resolver = Resolver { catalog, asker: &Asker::Service, tenant: self.tenant.number(), now: self.now, aggregates: false };
+        let resolver =
+            Resolver { catalog, asker: &Asker::Service, tenant: self.tenant.number(), now: self.now, aggregates: false, key: &self.app.master_key };
         let table = catalog.table(table).ok_or_else(|| Error::internal("an import fills a table that the catalog does not have"))?;
         let query = QueryString { on_conflict: Some(key.split(',').map(str::to_owned).collect()), ..QueryString::default() };
         let body = Body { keys: columns.iter().map(ToString::to_string).collect(), rows };

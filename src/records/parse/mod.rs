@@ -10,6 +10,8 @@ mod order;
 mod prefer;
 mod select;
 
+use serde_json::{Map, Value as Json};
+
 use self::cursor::Cursor;
 pub(super) use self::{
     filter::{Condition, FtsKind, Operand, Operator, Quantifier},
@@ -50,6 +52,8 @@ pub(super) struct QueryString {
     pub on_conflict: Option<Vec<String>>,
     /// What `_search` looks for.
     pub search: Option<String>,
+    /// The cursor after which the page begins; empty for the first page.
+    pub after: Option<String>,
 }
 
 /// Something said of an embedded resource: the names on the way to it, none for the resource itself.
@@ -88,6 +92,8 @@ pub(super) enum Door {
     Table,
     /// `/{table}/_search`, where `q` is what to look for.
     Search,
+    /// `/{table}/_query`, where the body is the query.
+    Query,
     /// `/rpc/{function}`
     Function,
     /// `/_batch`, where many requests come in.
@@ -116,7 +122,26 @@ impl QueryString {
             "on_conflict" => self.on_conflict = Some(names("on_conflict parameter", value)?),
             // Keys travel in the query where a browser can't set a header; they are the ground floor's to read.
             "apikey" => {}
+            "after" if value.starts_with("cursor.") => self.after = value.strip_prefix("cursor.").map(str::to_owned),
             _ => self.scoped(key, value, nodes)?,
+        }
+        Ok(())
+    }
+
+    /// Adds what a body says: parameters that are too long for a URL. A form is read like a query string; in JSON a parameter may also be
+    /// a list of texts, or an object of operators: `{"id": {"in": ["…", "…"]}, "hired_on": {"gte": "2000-01-01"}}`.
+    pub(super) fn add_body(&mut self, content_type: &str, body: &[u8]) -> RestResult<()> {
+        let mut nodes = 0;
+        if content_type.starts_with("application/x-www-form-urlencoded") && body.first() != Some(&b'{') {
+            return url::form_urlencoded::parse(body).try_for_each(|(key, value)| self.parameter(&key, &value, &mut nodes));
+        }
+        let wrong = |why: String| RestError::new("PGRST102", "Empty or invalid json").details(why);
+        let text = if body.is_empty() { b"{}" } else { body };
+        let members: Map<String, Json> = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+        for (key, value) in members {
+            for text in texts(&key, &value).ok_or_else(|| wrong(format!("\"{key}\" should be a text, a list of texts or an object of operators")))? {
+                self.parameter(&key, &text, &mut nodes)?;
+            }
         }
         Ok(())
     }
@@ -142,6 +167,36 @@ impl QueryString {
         }
         Ok(())
     }
+}
+
+fn texts(key: &str, value: &Json) -> Option<Vec<String>> {
+    match value {
+        Json::Object(operators) => {
+            operators.iter().map(|(operator, operand)| Some(format!("{operator}.{}", operand_text(operator, operand)?))).collect()
+        }
+        Json::Array(items) => {
+            let items = items.iter().map(plain).collect::<Option<Vec<_>>>()?;
+            Some(if matches!(key, "select" | "order" | "columns") { vec![items.join(",")] } else { items })
+        }
+        value => Some(vec![plain(value)?]),
+    }
+}
+
+fn plain(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(_) | Json::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn operand_text(operator: &str, operand: &Json) -> Option<String> {
+    let Json::Array(items) = operand else {
+        return if operand.is_null() { Some("null".to_owned()) } else { plain(operand) };
+    };
+    let quoted = |item: &Json| Some(format!("\"{}\"", plain(item)?.replace('\\', "\\\\").replace('"', "\\\"")));
+    let items = items.iter().map(quoted).collect::<Option<Vec<_>>>()?.join(",");
+    Some(if operator.ends_with("in") { format!("({items})") } else { format!("{{{items}}}") })
 }
 
 fn whole_number(key: &str, value: &str) -> RestResult<i64> {
@@ -240,6 +295,21 @@ mod tests {
     }
 
     #[test]
+    fn a_body_says_what_a_query_string_says() {
+        let read = |kind: &str, body: &str| {
+            let mut query = QueryString::default();
+            query.add_body(kind, body.as_bytes()).map(|()| query)
+        };
+        let json = r#"{"select":["id","name"],"a":{"in":["x,\"y\\"," z",1],"not.is":null},"b":["gt.1","lt.5"],"limit":3,"or":"(a.eq.1,b.eq.2)"}"#;
+        let wanted = parse(r#"select=id,name&a=in.("x,\"y\\"," z",1)&a=not.is.null&b=gt.1&b=lt.5&limit=3&or=(a.eq.1,b.eq.2)"#).unwrap();
+        assert_eq!(read("application/json", json).unwrap(), wanted);
+        assert_eq!(read("application/x-www-form-urlencoded", "a=in.(1,2)&limit=3").unwrap(), parse("a=in.(1,2)&limit=3").unwrap());
+        for wrong in ["[]", "{", r#"{"a":null}"#, r#"{"a":{"in":[[1]]}}"#, r#"{"a":[{}]}"#] {
+            assert_eq!(read("application/json", wrong).unwrap_err().code, "PGRST102", "{wrong}");
+        }
+    }
+
+    #[test]
     fn arguments_are_no_filters() {
         let (query, given) = QueryString::parse("q=a%20b&id=eq.1", &["q"]).unwrap();
         assert_eq!((query.filters.len(), given), (1, vec![("q".to_owned(), "a b".to_owned())]));
@@ -260,6 +330,19 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC*") {
             let _ = parse(&text);
+        }
+
+        #[test]
+        fn no_body_makes_it_panic(body in "\\PC{0,60}|[{\"a:in\\[\\]}, .1]{0,40}") {
+            let _ = QueryString::default().add_body("application/json", body.as_bytes());
+            let _ = QueryString::default().add_body("application/x-www-form-urlencoded", body.as_bytes());
+        }
+
+        #[test]
+        fn a_list_in_json_is_read_as_it_was(items in prop::collection::vec("[^\\x00]{0,10}", 1..4)) {
+            let mut query = QueryString::default();
+            query.add_body("application/json", serde_json::json!({ "a": { "in": items } }).to_string().as_bytes()).unwrap();
+            prop_assert_eq!(&query.filters[0].what, &Condition::compare(column("a"), false, Operator::In, Operand::List(items)));
         }
 
         #[test]

@@ -27,6 +27,7 @@ impl Renderer {
                 self.buf.push(")");
             }
             Expr::Compare(scalar, comparison, value) => self.compare(alias, scalar, *comparison, value),
+            Expr::Row(terms, comparison) => self.row(alias, terms, *comparison),
             Expr::In(scalar, values) => self.one_of(alias, scalar, values),
             Expr::IsNull(scalar) => {
                 self.scalar(alias, scalar);
@@ -69,20 +70,24 @@ impl Renderer {
     fn compare(&mut self, alias: Alias, scalar: &Scalar, comparison: Comparison, value: &Value) {
         let as_json = scalar.kind() == Type::Json;
         self.comparable(alias, scalar);
-        self.buf.push(match comparison {
-            Comparison::Equal => " = ",
-            Comparison::NotEqual => " <> ",
-            Comparison::Greater => " > ",
-            Comparison::GreaterOrEqual => " >= ",
-            Comparison::Less => " < ",
-            Comparison::LessOrEqual => " <= ",
-            Comparison::DistinctFrom => " IS DISTINCT FROM ",
-        });
+        self.buf.push(operator(comparison));
         if as_json && self.is_sqlite() {
             self.buf.push("json(").push_value(value.clone()).push(")");
         } else {
             self.buf.push_value(value.clone());
         }
+    }
+
+    fn row(&mut self, alias: Alias, terms: &[(Scalar, Value)], comparison: Comparison) {
+        for (index, (scalar, _)) in terms.iter().enumerate() {
+            self.buf.push(if index == 0 { "(" } else { ", " });
+            self.scalar(alias, scalar);
+        }
+        self.buf.push(")").push(operator(comparison));
+        for (index, (_, value)) in terms.iter().enumerate() {
+            self.buf.push(if index == 0 { "(" } else { ", " }).push_value(value.clone());
+        }
+        self.buf.push(")");
     }
 
     /// JSON is compared as text on SQLite, so both sides are brought to one spelling.
@@ -324,6 +329,18 @@ impl Renderer {
         self.buf.push(" THEN ");
         self.column(alias, &scalar.column.name);
         self.buf.push(" END");
+    }
+}
+
+fn operator(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => " = ",
+        Comparison::NotEqual => " <> ",
+        Comparison::Greater => " > ",
+        Comparison::GreaterOrEqual => " >= ",
+        Comparison::Less => " < ",
+        Comparison::LessOrEqual => " <= ",
+        Comparison::DistinctFrom => " IS DISTINCT FROM ",
     }
 }
 

@@ -9,7 +9,7 @@ mod write;
 
 pub(super) use self::{
     expr::as_json,
-    read::{count, count_up_to, estimate, select},
+    read::{Beside, count, count_up_to, estimate, select},
     write::{delete, insert, select_targets, update},
 };
 use crate::{

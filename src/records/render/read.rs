@@ -11,20 +11,25 @@ use crate::{
     tenants::TenantId,
 };
 
-/// The statement that reads rows. Each comes as one JSON text, with one value more beside it when that is asked for.
-pub(crate) fn select(dialect: Dialect, tenant: TenantId, read: &Read, beside: Option<&Scalar>) -> SqlBuf {
+/// What comes beside each row.
+pub(crate) enum Beside<'b> {
+    /// This value of it.
+    Value(&'b Scalar),
+    /// Its version, and what its cursor holds, where the read asks for them.
+    Page,
+}
+
+/// The statement that reads rows. Each comes as one JSON text, with what was asked for beside it.
+pub(crate) fn select(dialect: Dialect, tenant: TenantId, read: &Read, beside: &Beside<'_>) -> SqlBuf {
     let mut renderer = Renderer::new(dialect, tenant);
     let alias = renderer.alias();
     if renderer.is_sqlite() {
         renderer.buf.push("SELECT ");
         renderer.object(alias, &read.output);
-        if let Some(beside) = beside {
-            renderer.buf.push(", ");
-            renderer.scalar(alias, beside);
-        }
+        renderer.beside(alias, read, beside);
         renderer.rows(alias, read);
     } else if read.is_grouped() {
-        renderer.buf.push("SELECT row_to_json(x)::text FROM (SELECT ");
+        renderer.buf.push("SELECT row_to_json(x)::text, NULL::bigint, NULL::text FROM (SELECT ");
         renderer.members(alias, &read.output);
         renderer.rows(alias, read);
         renderer.buf.push(") AS x");
@@ -32,10 +37,7 @@ pub(crate) fn select(dialect: Dialect, tenant: TenantId, read: &Read, beside: Op
         renderer.buf.push("SELECT (SELECT row_to_json(x)::text FROM (SELECT ");
         renderer.members(alias, &read.output);
         renderer.buf.push(") AS x)");
-        if let Some(beside) = beside {
-            renderer.buf.push(", ");
-            renderer.scalar(alias, beside);
-        }
+        renderer.beside(alias, read, beside);
         renderer.rows(alias, read);
     }
     renderer.buf
@@ -76,11 +78,36 @@ pub(crate) fn estimate(tenant: TenantId, table: &Table, filter: &Expr) -> SqlBuf
 }
 
 impl Renderer {
+    fn beside(&mut self, alias: Alias, read: &Read, beside: &Beside<'_>) {
+        self.buf.push(", ");
+        if let Beside::Value(value) = beside {
+            return self.scalar(alias, value);
+        }
+        match &read.version {
+            Some(version) => self.scalar(alias, version),
+            None => drop(self.buf.pick("NULL", "NULL::bigint")),
+        }
+        let Some(keyset) = &read.keyset else {
+            self.buf.pick(", NULL", ", NULL::text");
+            return;
+        };
+        self.buf.pick(", json_array(", ", json_build_array(");
+        for (index, scalar) in keyset.scalars().enumerate() {
+            self.buf.push(if index == 0 { "" } else { ", " });
+            self.scalar(alias, scalar);
+        }
+        self.buf.pick(")", ")::text");
+    }
+
     /// From FROM to OFFSET.
     fn rows(&mut self, alias: Alias, read: &Read) {
         self.tenants_rows(&read.table.name, alias);
         self.buf.push(" AND ");
         self.expr(alias, &read.filter);
+        if let Some(after) = &read.after {
+            self.buf.push(" AND ");
+            self.expr(alias, after);
+        }
         self.ordered(alias, read);
     }
 

@@ -19,7 +19,10 @@ use super::{
     plan::{Cast, Comparison, Expr, Scalar},
     rights::{Access, Action, Asker, Rows, Scope},
 };
-use crate::db::{Timestamp, Type, Value};
+use crate::{
+    crypto::MasterKey,
+    db::{Timestamp, Type, Value},
+};
 
 pub(super) use self::read::bad_range;
 pub(super) use self::value::{Cell, parse_value};
@@ -40,6 +43,8 @@ pub(super) struct Resolver<'r> {
     pub now: Timestamp,
     /// Whether the tenant lets rows be put together.
     pub aggregates: bool,
+    /// What signs cursors.
+    pub key: &'r Arc<MasterKey>,
 }
 
 /// A table in the sight of an asker.

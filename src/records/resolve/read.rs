@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use super::{Level, MAX_ROWS, Resolver, cast, filter::Sight, value::type_name};
 use crate::{
+    crypto::{hex, sha256},
     db::Type,
     records::{
         catalog::Table,
         error::{RestError, RestResult},
+        keyset::{self, Keyset},
         parse::{Aggregate, Condition, EmbedItem, Field, FtsKind, JsonStep, OrderTerm, QueryString, SelectItem},
         plan::{Embed, Expr, Join, Order, OrderBy, Output, Read, Scalar},
         search::Terms,
     },
 };
+
+/// The virtual column that holds a row's cursor.
+pub(super) const CURSOR: &str = "_cursor";
 
 /// An embedded resource and what it is called.
 pub(super) struct Embedded {
@@ -84,11 +89,45 @@ fn take<'q, T: Copy>(all: &mut Vec<(&'q [String], T)>, name: &str) -> Vec<(&'q [
 }
 
 impl Resolver<'_> {
-    /// What a GET is to read.
-    pub(crate) fn read(&self, table: &Arc<Table>, query: &QueryString) -> RestResult<Read> {
-        let mut read = self.read_level(table, query.select.as_deref(), Said::by(query), query.search.as_deref())?;
-        read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+    /// What a GET is to read. Without `all` no more rows than one answer may have.
+    pub(crate) fn read(&self, table: &Arc<Table>, query: &QueryString, all: bool) -> RestResult<Read> {
+        let is_cursor =
+            |item: &SelectItem| matches!(item, SelectItem::Column { alias: None, field, .. } if field.name == CURSOR && field.path.is_empty());
+        let shows_cursor = query.select.iter().flatten().any(is_cursor);
+        let items = query.select.as_ref().map(|items| items.iter().filter(|item| !is_cursor(item)).cloned().collect::<Vec<_>>());
+        let mut read = self.read_level(table, items.as_deref(), Said::by(query), query.search.as_deref())?;
+        if shows_cursor || query.after.is_some() {
+            self.page_by_key(&mut read, query)?;
+            read.shows_cursor = shows_cursor;
+        }
+        if !all || read.is_grouped() {
+            read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+        }
         Ok(read)
+    }
+
+    /// Orders rows to their last, so that the next page can begin after any of them.
+    pub(crate) fn page_by_key(&self, read: &mut Read, query: &QueryString) -> RestResult<()> {
+        if read.is_grouped() {
+            return Err(RestError::new("PGRST127", "Feature not implemented").details("Rows that were put together can't be paged by a cursor"));
+        }
+        let mut terms = read.order.clone();
+        for name in &read.table.primary_key {
+            let key = self.scalar(&read.table, name)?;
+            if !terms.iter().any(|order| matches!(&order.by, OrderBy::Value(by) if by.is_same(&key))) {
+                let descending = terms.last().is_some_and(|last| last.descending);
+                terms.push(Order { by: OrderBy::Value(key), descending, nulls_first: descending });
+            }
+        }
+        let asked = sha256(format!("{:?}{:?}{:?}", query.filters, query.orders, query.search).as_bytes());
+        let place = format!("cursors/{}/{}/{}", self.tenant, read.table.name, hex(&asked));
+        let keyset = Keyset::new(terms.clone(), place, Arc::clone(self.key))?;
+        if let Some(cursor) = query.after.as_deref().filter(|cursor| !cursor.is_empty()) {
+            read.after = Some(keyset.after_cursor(cursor)?);
+        }
+        read.order = terms;
+        read.keyset = Some(keyset);
+        Ok(())
     }
 
     /// What a write is to answer: as [`Self::read`], but the filters of the table itself chose the rows and are done with.
@@ -123,12 +162,13 @@ impl Resolver<'_> {
         }
         let sight = Sight { level: &level, embeds: &embeds };
         for (_, condition) in &said.filters {
-            filter = filter.and(self.condition(&sight, condition, &mut found)?);
+            filter = filter.and(keyset::rewritten(self.condition(&sight, condition, &mut found)?));
         }
         let order = self.order(&sight, &said, found)?;
         let filter = self.within(table, &level.base).and(filter);
         let (limit, offset) = page(&said)?;
-        let mut read = Read { table: Arc::clone(table), output, filter, order, limit, offset, version: None };
+        let mut read =
+            Read { table: Arc::clone(table), output, filter, order, limit, offset, version: None, keyset: None, after: None, shows_cursor: false };
         if read.is_grouped() {
             if said.orders.is_empty() {
                 read.order = Vec::new();

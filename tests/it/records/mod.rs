@@ -3,6 +3,7 @@
 mod forms;
 mod hostile;
 mod import;
+mod paging;
 mod rights;
 mod safe;
 mod search;

@@ -146,6 +146,9 @@ fn oracles(id: &str) -> Vec<String> {
             format!("rpc/search_employees?q=person&order={column}"),
             format!("employees?or=(id.eq.{id},{column}.gt.1)"),
             format!("employees?order={column}"),
+            format!("employees?order={column}&select=id,_cursor"),
+            format!("employees?order={column}&after=cursor."),
+            format!("employees?or=({column}.gt.1,and({column}.eq.1,id.gt.{id}))"),
             format!("employees?select=id,manager:manager_id({column})"),
             format!("employees?select=id,manager:manager_id(id)&manager.{column}=gt.1"),
             format!("employees?select=id,manager:manager_id(id)&order=manager({column})"),
@@ -173,6 +176,10 @@ async fn nobody_without_the_right_learns_what_others_are_paid() {
             assert_eq!((status, body["code"].as_str()), (403, Some("42501")), "{who}: {path}: {body}");
             let counted = client.clone().header("prefer", "count=exact").head(&uri(&format!("/rest/v1/{path}"))).await;
             assert_eq!((counted.status.as_u16(), counted.header("content-range")), (403, ""), "{who}: {path}");
+            for kind in ["text/csv", "application/x-ndjson"] {
+                let streamed = client.clone().header("accept", kind).get(&uri(&format!("/rest/v1/{path}"))).await;
+                assert_eq!((streamed.status.as_u16(), streamed.text().contains("777")), (403, false), "{who}: {path}");
+            }
         }
         for table in ["compensations", "payroll_runs"] {
             for (method, body) in
@@ -187,6 +194,39 @@ async fn nobody_without_the_right_learns_what_others_are_paid() {
         let (status, body) = get(&office.app.anonymous(), &path).await;
         assert_eq!((status, body["code"].as_str()), (401, Some("42501")), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_version_a_cursor_and_an_export_tell_no_more_than_the_rows() {
+    let office = Office::new().await;
+    let employee = &office.employee;
+    // The days of hire of colleagues are null in an export and in a cursor.
+    let export = employee
+        .clone()
+        .header("accept", "text/csv")
+        .get("/rest/v1/employees?select=employee_number,hired_on,_cursor&order=hired_on,employee_number")
+        .await;
+    let lines: Vec<String> = export.text().lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect();
+    assert_eq!(lines, ["employee_number,hired_on", "2,2001-01-01", "1,", "3,", "4,"]);
+    let cursors: Vec<String> = export.text().lines().skip(1).map(|line| line.rsplit_once(',').unwrap().1.to_owned()).collect();
+    let decoded = |cursor: &str| String::from_utf8_lossy(&basalt::crypto::from_base64url(cursor).unwrap()[16..]).into_owned();
+    assert!(decoded(&cursors[0]).contains("2001-01-01") && !cursors[1..].iter().any(|cursor| decoded(cursor).contains("2001-01-01")));
+    // A row that is not seen has no version, and a condition on it does not hold.
+    let gone = format!("/rest/v1/employees?id=eq.{}", office.people[4]);
+    assert_eq!(employee.get(&gone).await.header("etag"), "");
+    let slip = get(&office.app.service(), "payslips?gross_minor=eq.777123&select=id").await.1[0]["id"].as_str().unwrap().to_owned();
+    let foreign = employee.get(&format!("/rest/v1/payslips?id=eq.{slip}")).await;
+    assert_eq!((foreign.header("etag"), foreign.text().as_str()), ("", "[]"));
+    for client in [&office.hr, &office.admin] {
+        let refused = client.clone().header("if-match", "\"1\"").patch(&format!("/rest/v1/payslips?id=eq.{slip}"), json!({ "net_minor": 1 })).await;
+        assert_eq!((refused.status.as_u16(), refused.header("etag")), (403, ""));
+    }
+    // Who makes slips and may not read them is not told their versions either.
+    let writer = office.app.function("payslips:write").await;
+    let run = get(&office.app.service(), "payroll_runs?select=id").await.1[0]["id"].clone();
+    let row = json!({ "run_id": run, "employee_id": office.people[4], "currency": "USD", "gross_minor": 1, "net_minor": 1 });
+    let made = writer.post("/rest/v1/payslips", row).await;
+    assert_eq!((made.status.as_u16(), made.header("etag")), (201, ""), "{}", made.text());
 }
 
 #[tokio::test]
