@@ -34,7 +34,7 @@ use crate::{
     },
     jobs::{self, Registry},
     mail::Mail,
-    router, storage,
+    records, router, storage,
 };
 
 /// Takes the address to listen on and opens everything that the settings name. With port 0, the settings of the [`App`] hold the port it
@@ -78,7 +78,9 @@ pub fn work() -> Registry {
             .job::<Mail>()
             .job::<storage::PrefixWork>()
             .periodic("removing codes and links that are over", auth::SWEEP_EVERY, |app| Box::pin(auth::keep_swept(app)));
-    auth::jobs(registry).periodic("removing bytes that no object names", storage::SWEEP_EVERY, |app| Box::pin(storage::keep_swept(app)))
+    auth::jobs(registry)
+        .periodic("forgetting answers to writes that were done once", records::SWEEP_EVERY, |app| Box::pin(records::keep_swept(app)))
+        .periodic("removing bytes that no object names", storage::SWEEP_EVERY, |app| Box::pin(storage::keep_swept(app)))
 }
 
 /// The whole of Basalt as one service: what a socket reaches, without the socket.

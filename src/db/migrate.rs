@@ -43,6 +43,7 @@ migrations![
     "0018_unproved_addresses",
     "0020_storage_tasks",
     "0021_uploads",
+    "0030_record_answers",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.

@@ -6,6 +6,7 @@
 //!
 //! Start with [`Db`], then `query.rs`; `sqlite.rs` and `postgres.rs` are below that line.
 
+mod functions;
 mod glob;
 mod migrate;
 mod postgres;
@@ -19,6 +20,7 @@ mod value;
 use std::{fmt, future::Future, ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 pub use self::{
+    functions::pattern,
     glob::{ANY, DEEP, glob_matches, glob_regex},
     migrate::MIGRATIONS,
     query::Query,

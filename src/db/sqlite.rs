@@ -21,10 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, config::DbConfig, functions::FunctionFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement, config::DbConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{Conn, Engine, Settings, Tx, busy, glob::glob_matches, migrate, value::Value};
+use super::{Conn, Engine, Settings, Tx, busy, functions, migrate, value::Value};
 use crate::error::{Constraint, ConstraintKind, Error, Result};
 
 /// How long a statement may hold an async thread.
@@ -303,24 +303,8 @@ fn connect(path: &Path) -> Result<Connection> {
     // Without it SQLite plans a kept statement anew whenever a bound value changes, which costs more than most of our reads.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(Error::internal)?;
     connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;").map_err(Error::internal)?;
-    add_fold(&connection).map_err(Error::internal)?;
-    add_glob(&connection).map_err(Error::internal)?;
+    functions::add_to(&connection).map_err(Error::internal)?;
     Ok(connection)
-}
-
-/// `fold(text)`: lower case for all of Unicode, where SQLite's own `lower` and `LIKE` know only ASCII.
-fn add_fold(connection: &Connection) -> rusqlite::Result<()> {
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function("fold", 1, flags, |context| match context.get_raw(0) {
-        rusqlite::types::ValueRef::Null => Ok(None),
-        value => Ok(Some(value.as_str()?.to_lowercase())),
-    })
-}
-
-/// `fits(pattern, name)`: see [`glob_matches`]. `PostgreSQL` has regular expressions for it.
-fn add_glob(connection: &Connection) -> rusqlite::Result<()> {
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    connection.create_scalar_function("fits", 2, flags, |context| Ok(glob_matches(context.get_raw(0).as_str()?, context.get_raw(1).as_str()?)))
 }
 
 /// Where a connection goes when it is dropped.
@@ -487,6 +471,12 @@ fn translate(error: rusqlite::Error) -> Error {
         (_, Some(ErrorCode::OperationInterrupted)) => Error::Timeout,
         (_, Some(ErrorCode::DatabaseBusy)) => busy(),
         (_, Some(ErrorCode::DiskFull)) => Error::unavailable("the disk of the database is full"),
+        // What a sum has no room for, as PostgreSQL says it.
+        (rusqlite::Error::SqliteFailure(_, Some(message)), _) if message == "integer overflow" => {
+            let (table, columns, name, detail) = (None, Vec::new(), None, None);
+            let message = "bigint out of range".to_owned();
+            Error::Constraint(Box::new(Constraint { kind: ConstraintKind::Data(*b"22003"), table, columns, name, detail, message }))
+        }
         (rusqlite::Error::SqliteFailure(failure, Some(message)), Some(ErrorCode::ConstraintViolation)) => {
             Error::Constraint(Box::new(constraint(failure.extended_code, message)))
         }

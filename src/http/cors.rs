@@ -15,8 +15,8 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
 );
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, ETag, Link, Location, Preference-Applied, Retry-After, \
-     Transfer-Encoding, Tus-Complete, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Defer-Length, Upload-Expires, \
+    "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, ETag, Link, Location, Next-Cursor, Preference-Applied, \
+     Retry-After, Transfer-Encoding, Tus-Complete, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Defer-Length, Upload-Expires, \
      Upload-Length, Upload-Metadata, Upload-Offset, X-Request-Id, X-Sb-Error-Code, X-Supabase-Api-Version, X-Total-Count",
 );
 

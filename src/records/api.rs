@@ -1,6 +1,6 @@
 //! `/rest/v1`: one handler for each method, for every table of the catalog.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use axum::{
     body::Body,
@@ -8,24 +8,28 @@ use axum::{
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    body,
-    catalog::{Catalog, Table},
+    answer::Answer,
+    batch::Batch,
+    catalog::Catalog,
     document,
     error::{RestError, RestResult},
-    execute::{self, Wishes, Write, Written},
-    parse::{Door, Missing, Prefer, QueryString, Resolution, Return},
-    plan::{Output, Read},
-    resolve::{MAX_ROWS, Resolver, Upsert, bad_range},
+    execute::Context,
+    function::{FUNCTIONS, Function},
+    idempotency::Once,
+    job::{Ask, Job},
+    parse::Door,
+    resolve::Resolver,
     rights::Asker,
-    shape::{Kind, Shape},
 };
 use crate::{
     app::App,
     auth::{Caller, Principal},
+    db::Tx,
     error::Error,
     http::{body as http_body, report},
 };
@@ -35,10 +39,16 @@ pub fn router() -> OpenApiRouter<App> {
     let mut router = OpenApiRouter::new();
     for table in Catalog::built_in().tables() {
         router = router.routes(document::routes(table, methods(&table.name)));
+        router = router.routes(document::query_route(table, query_method(&table.name)));
         if table.searchable {
             router = router.routes(document::search_route(table, search_method(&table.name)));
         }
     }
+    router = router.routes(document::batch_route(axum::routing::any(batch)));
+    for function in FUNCTIONS {
+        router = router.routes(document::function_route(function, axum::routing::any(call)));
+    }
+    router = router.route("/rest/v1/rpc/{function}", axum::routing::any(unknown_function));
     // Tables that are not there get the wire's own refusal.
     router.route("/rest/v1/{table}", axum::routing::any(unknown_table))
 }
@@ -54,15 +64,33 @@ fn search_method(table: &str) -> MethodRouter<App> {
     axum::routing::get(move |State(app): State<App>, request: Request| answer(app, Arc::clone(&name), Door::Search, request))
 }
 
+fn query_method(table: &str) -> MethodRouter<App> {
+    let name: Arc<str> = table.into();
+    axum::routing::any(move |State(app): State<App>, request: Request| answer(app, Arc::clone(&name), Door::Query, request))
+}
+
+async fn call(State(app): State<App>, request: Request) -> Response {
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default().into();
+    answer(app, name, Door::Function, request).await
+}
+
+async fn unknown_function(State(app): State<App>, Path(function): Path<String>, request: Request) -> Response {
+    answer(app, function.into(), Door::Function, request).await
+}
+
 async fn unknown_table(State(app): State<App>, Path(table): Path<String>, request: Request) -> Response {
     answer(app, table.into(), Door::Table, request).await
+}
+
+async fn batch(State(app): State<App>, request: Request) -> Response {
+    answer(app, "_batch".into(), Door::Batch, request).await
 }
 
 /// Any request: the caller first, so that nothing is said to whom nothing may be said.
 async fn answer(app: App, table: Arc<str>, door: Door, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     if parts.method == Method::OPTIONS {
-        return options();
+        return options(door);
     }
     let caller = match Caller::from_request_parts(&mut parts, &app).await {
         Ok(caller) => caller,
@@ -71,54 +99,103 @@ async fn answer(app: App, table: Arc<str>, door: Door, request: Request) -> Resp
     serve(&app, &caller, &table, door, &parts, body).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-fn options() -> Response {
+fn options(door: Door) -> Response {
     let mut response = Response::new(Body::empty());
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("OPTIONS,GET,HEAD,POST,PATCH,DELETE"));
+    let allowed = match door {
+        Door::Table => "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE",
+        Door::Function => "OPTIONS,GET,HEAD,POST",
+        Door::Search => "OPTIONS,GET,HEAD",
+        Door::Query | Door::Batch => "OPTIONS,POST",
+    };
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-/// A request that was understood.
-struct Asked<'r> {
-    app: &'r App,
-    caller: &'r Caller,
-    resolver: Resolver<'r>,
-    table: Arc<Table>,
-    query: QueryString,
-    prefer: Prefer,
-    shape: Shape,
-    parts: &'r Parts,
-}
-
 async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Parts, body: Body) -> RestResult<Response> {
-    check_profile(parts)?;
     let asker = Asker::of(&caller.principal);
-    let resolver = Resolver { catalog: Catalog::built_in(), asker: &asker, tenant: caller.tenant.id.number(), now: app.clock.now() };
-    let table = resolver.table(table)?;
-    let query = QueryString::parse(parts.uri.query().unwrap_or_default(), door)?;
-    let prefer = Prefer::parse(parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()))?;
-    let shape = Shape::of(&all_of(&parts.headers, "accept"))?;
-    let request = Asked { app, caller, resolver, table, query, prefer, shape, parts };
-    match (&parts.method, door) {
-        (&Method::GET | &Method::HEAD, _) => get(request).await,
-        (&Method::POST, Door::Table) => post(request, body).await,
-        (&Method::PATCH, Door::Table) => patch(request, body).await,
-        (&Method::DELETE, Door::Table) => delete(request).await,
-        (method, _) => Err(RestError::new("PGRST117", format!("Unsupported HTTP method: {method}"))),
+    let context = Context { tenant: caller.tenant.id, now: app.clock.now() };
+    let settings = &caller.tenant.settings.records;
+    if door == Door::Batch {
+        if parts.method != Method::POST {
+            return Err(RestError::new("PGRST117", format!("Unsupported HTTP method: {}", parts.method)));
+        }
+        let body = read_body(app, body).await?;
+        let batch = Batch::parse(asker, settings.aggregates, &body)?;
+        let (clock, key, place) = (app.clock.clone(), Arc::clone(&app.master_key), context.clone());
+        let once = once(app, caller, parts, &body)?;
+        let run = move |tx: Arc<Tx>| async move { batch.run(&tx, &place, &clock, &key).await };
+        return Ok(write(app, context, once, false, run).await?.into_response());
+    }
+    let resolver = Resolver {
+        catalog: Catalog::built_in(),
+        asker: &asker,
+        tenant: context.tenant.number(),
+        now: context.now,
+        aggregates: settings.aggregates,
+        key: &app.master_key,
+    };
+    // Whoever may not touch the table need not send its rows first.
+    match door {
+        Door::Function if !asker.is_anonymous() => resolver.may_read(Function::find(table)?.table())?,
+        _ => drop(resolver.table(table)?),
+    }
+    let body = read_body(app, body).await?;
+    let query = parts.uri.query().unwrap_or_default();
+    let ask =
+        Ask { method: &parts.method, table, door, query, headers: &parts.headers, body: &body, shows_rows: false, may_roll_back: settings.rollback };
+    match ask.plan(&resolver)? {
+        Job::Read(job) if job.is_paged() => job.stream(app.db.clone(), context.tenant).await,
+        Job::Read(job) => Ok(job.run(&app.db.read().await?, context.tenant).await?.into_response()),
+        Job::Write(job) => {
+            let once = once(app, caller, parts, &body)?;
+            let (place, rolls_back) = (context.clone(), job.rolls_back());
+            let run = move |tx: Arc<Tx>| async move { job.run(&tx, &place).await };
+            Ok(write(app, context, once, rolls_back, run).await?.into_response())
+        }
     }
 }
 
-/// There is one schema; clients name it all the same.
-fn check_profile(parts: &Parts) -> RestResult<()> {
-    let name = if matches!(parts.method, Method::GET | Method::HEAD) { "accept-profile" } else { "content-profile" };
-    match parts.headers.get(name).map(|value| value.to_str().unwrap_or_default()) {
-        None | Some("" | "public") => Ok(()),
-        Some(other) => Err(RestError::new("PGRST106", format!("Invalid schema: {other}")).hint("Only the following schemas are exposed: public")),
-    }
+async fn read_body(app: &App, body: Body) -> RestResult<Bytes> {
+    let limit = app.config.http.max_json_bytes;
+    http_body::read_bytes(body, limit).await.map_err(|error| match error {
+        http_body::BodyError::TooLarge { .. } => RestError::new("PGRST413", error.to_string()).hint("Send fewer rows at a time."),
+        _ => RestError::new("PGRST102", error.to_string()),
+    })
 }
 
-fn all_of(headers: &HeaderMap, name: &str) -> String {
-    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-    values.join(",")
+fn once(app: &App, caller: &Caller, parts: &Parts, body: &[u8]) -> RestResult<Option<Once>> {
+    let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |target| target.as_str());
+    Once::of(app, caller, (&parts.method, target, &parts.headers, body))
+}
+
+/// What was answered and is undone all the same. It leaves the transaction the way a refusal does.
+#[derive(Debug, thiserror::Error)]
+#[error("undone, as was asked for")]
+struct Undone(Answer);
+
+/// Does a write in one transaction; once, if it has a key.
+async fn write<F, Fut>(app: &App, context: Context, once: Option<Once>, rolls_back: bool, run: F) -> RestResult<Answer>
+where
+    F: FnOnce(Arc<Tx>) -> Fut + Send + 'static,
+    Fut: Future<Output = RestResult<Answer>> + Send + 'static,
+{
+    let operation = async move |tx: Arc<Tx>| -> RestResult<Answer> {
+        let Some(once) = once else { return run(tx).await };
+        if let Some(earlier) = once.earlier(&tx, context.tenant, context.now).await? {
+            return Ok(earlier);
+        }
+        let answer = run(Arc::clone(&tx)).await?;
+        once.keep(&tx, context.tenant, &answer).await?;
+        Ok(answer)
+    };
+    let ended = app.db.write(move |tx| async move {
+        let answer = operation(Arc::new(tx)).await?;
+        if rolls_back { Err(Error::internal(Undone(answer))) } else { Ok(answer) }
+    });
+    match ended.await {
+        Err(Error::Internal(source)) => source.downcast::<Undone>().map_or_else(|source| Err(Error::Internal(source).into()), |undone| Ok(undone.0)),
+        other => Ok(other?),
+    }
 }
 
 impl Asker {
@@ -133,151 +210,6 @@ impl Asker {
     }
 }
 
-async fn get(asked: Asked<'_>) -> RestResult<Response> {
-    let mut read = asked.resolver.read(&asked.table, &asked.query)?;
-    if asked.parts.method == Method::GET {
-        within_range(&mut read, &asked.parts.headers)?;
-    }
-    // HEAD wants no rows, but it says how many there are.
-    let head = asked.parts.method == Method::HEAD && asked.shape.kind != Kind::Object;
-    let counted = asked.prefer.count.is_some();
-    let found = execute::read(&asked.app.db, asked.caller.tenant.id, &read, counted, !head).await?;
-    let shown = match found.total {
-        Some(total) if head => (total - read.offset).clamp(0, read.limit.unwrap_or(MAX_ROWS)),
-        _ => i64::try_from(found.rows.len()).unwrap_or(i64::MAX),
-    };
-    if let Some(total) = found.total.filter(|total| read.offset > *total) {
-        return Err(bad_range(format!("An offset of {} was requested, but there are only {total} rows.", read.offset)));
-    }
-    let whole = found.total.is_none_or(|total| total == 0 || (read.offset == 0 && shown >= total));
-    let body = if head { String::new() } else { asked.shape.body(found.rows, &keys(&read))? };
-    let mut response = asked.response(if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT }, body, false);
-    insert(&mut response, header::CONTENT_RANGE, &content_range(read.offset, shown, found.total));
-    if let Some(location) = asked.parts.uri.path_and_query() {
-        insert(&mut response, header::CONTENT_LOCATION, location.as_str().trim_start_matches("/rest/v1"));
-    }
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept, Prefer, Range"));
-    Ok(response)
-}
-
-fn content_range(offset: i64, shown: i64, total: Option<i64>) -> String {
-    let total = total.map_or_else(|| "*".to_owned(), |total| total.to_string());
-    if shown > 0 { format!("{offset}-{}/{total}", offset + shown - 1) } else { format!("*/{total}") }
-}
-
-/// `Range: 0-49` narrows the page that `limit` and `offset` gave.
-fn within_range(read: &mut Read, headers: &HeaderMap) -> RestResult<()> {
-    let is_rows = headers.get("range-unit").is_none_or(|unit| unit == "items");
-    let Some(range) = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).filter(|_| is_rows) else { return Ok(()) };
-    let Some((from, to)) = range.strip_prefix("items=").unwrap_or(range).split_once('-') else { return Ok(()) };
-    let (Ok(from), to) = (from.trim().parse::<i64>(), to.trim().parse::<i64>().ok()) else { return Ok(()) };
-    if from < 0 || to.is_some_and(|to| to < from) {
-        return Err(bad_range("The lower boundary must be lower than or equal to the upper boundary in the Range header."));
-    }
-    read.offset = read.offset.max(from);
-    if let Some(to) = to {
-        let rows = to.saturating_sub(read.offset).saturating_add(1).max(0);
-        read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(rows));
-    }
-    Ok(())
-}
-
-async fn post(asked: Asked<'_>, body: Body) -> RestResult<Response> {
-    let upsert = Upsert { resolution: asked.prefer.resolution, missing: asked.prefer.missing.unwrap_or(Missing::Null) };
-    let rows = asked.body(body).await?;
-    let plan = asked.resolver.insert(&asked.table, &asked.query, rows, upsert)?;
-    let written = asked.write(Write::Insert(plan)).await?;
-    let all_updated = asked.prefer.resolution == Some(Resolution::Merge) && !written.made_any && !written.ids.is_empty();
-    let status = if all_updated { StatusCode::OK } else { StatusCode::CREATED };
-    let range = format!("*/{}", asked.counted(&written));
-    asked.written(status, written, &range)
-}
-
-async fn patch(asked: Asked<'_>, body: Body) -> RestResult<Response> {
-    let rows = asked.body(body).await?;
-    let plan = asked.resolver.update(&asked.table, &asked.query, rows)?;
-    let written = asked.write(Write::Update(plan)).await?;
-    let total = asked.counted(&written);
-    let range = if written.ids.is_empty() { format!("*/{total}") } else { format!("0-{}/{total}", written.ids.len() - 1) };
-    asked.written(StatusCode::NO_CONTENT, written, &range)
-}
-
-async fn delete(asked: Asked<'_>) -> RestResult<Response> {
-    let plan = asked.resolver.delete(&asked.table, &asked.query)?;
-    let written = asked.write(Write::Delete(plan)).await?;
-    let range = format!("*/{}", asked.counted(&written));
-    asked.written(StatusCode::NO_CONTENT, written, &range)
-}
-
-impl Asked<'_> {
-    async fn body(&self, body: Body) -> RestResult<super::resolve::Body> {
-        let limit = self.app.config.http.max_json_bytes;
-        let bytes = http_body::read_bytes(body, limit).await.map_err(|error| match error {
-            http_body::BodyError::TooLarge { .. } => RestError::new("PGRST413", error.to_string()).hint("Send fewer rows at a time."),
-            _ => RestError::new("PGRST102", error.to_string()),
-        })?;
-        let content_type = self.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        body::read(content_type, &bytes, self.query.columns.as_deref())
-    }
-
-    fn returns(&self) -> Return {
-        self.prefer.returning.unwrap_or(Return::Minimal)
-    }
-
-    async fn write(&self, write: Write) -> RestResult<Written> {
-        let representation = match self.returns() {
-            Return::Representation => Some(self.resolver.representation(&self.table, &self.query)?),
-            _ => None,
-        };
-        let single = self.shape.kind == Kind::Object && representation.is_some();
-        let max_affected = self.prefer.max_affected.filter(|_| !matches!(write, Write::Insert(_)));
-        let wishes = Wishes { representation, single, max_affected };
-        execute::write(&self.app.db, self.caller.tenant.id, self.resolver.now, write, wishes).await
-    }
-
-    fn counted(&self, written: &Written) -> String {
-        if self.prefer.count.is_some() { written.ids.len().to_string() } else { "*".to_owned() }
-    }
-
-    fn written(&self, status: StatusCode, written: Written, range: &str) -> RestResult<Response> {
-        let mut response = if let Some(rows) = written.rows {
-            let status = if status == StatusCode::NO_CONTENT { StatusCode::OK } else { status };
-            let read = self.resolver.representation(&self.table, &self.query)?;
-            self.response(status, self.shape.body(rows, &keys(&read))?, true)
-        } else {
-            let mut response = self.response(status, String::new(), true);
-            response.headers_mut().remove(header::CONTENT_TYPE);
-            response
-        };
-        if let (Return::HeadersOnly, [id], true) = (self.returns(), &written.ids[..], self.parts.method == Method::POST) {
-            let key = self.table.primary_key.first().map_or("id", String::as_str);
-            insert(&mut response, header::LOCATION, &format!("/{}?{key}=eq.{id}", self.table.name));
-        }
-        insert(&mut response, header::CONTENT_RANGE, range);
-        Ok(response)
-    }
-
-    fn response(&self, status: StatusCode, body: String, of_write: bool) -> Response {
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(self.shape.content_type()));
-        if let Some(applied) = self.prefer.applied(of_write) {
-            insert(&mut response, header::HeaderName::from_static("preference-applied"), &applied);
-        }
-        response
-    }
-}
-
-fn keys(read: &Read) -> Vec<&str> {
-    read.output.iter().map(Output::key).collect()
-}
-
-fn insert(response: &mut Response, name: header::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
-}
-
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
@@ -285,16 +217,18 @@ impl IntoResponse for RestError {
             let named = Self { cause: None, ..self }.hint(format!("The request is known to the log as {request}."));
             return named.into_response();
         }
-        let mut response = Response::new(Body::from(self.body().to_string()));
-        *response.status_mut() = self.status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        insert(&mut response, header::HeaderName::from_static("proxy-status"), &format!("PostgREST; error={}", self.code));
+        let mut answer = Answer::new(self.status, self.body().to_string());
+        answer.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        answer.header(header::HeaderName::from_static("proxy-status"), &format!("PostgREST; error={}", self.code));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            answer.header(header::RETRY_AFTER, "1");
         }
         if self.status == StatusCode::RANGE_NOT_SATISFIABLE {
-            response.headers_mut().insert(header::CONTENT_RANGE, HeaderValue::from_static("*/*"));
+            answer.header(header::CONTENT_RANGE, "*/*");
         }
-        response
+        if let Some(version) = self.version {
+            answer.version(version);
+        }
+        answer.into_response()
     }
 }

@@ -1,6 +1,6 @@
 //! Rows as a request brings them: JSON or CSV.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value as Json};
 
@@ -14,24 +14,55 @@ pub(super) fn read(content_type: &str, bytes: &[u8], columns: Option<&[String]>)
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "text/csv" => read_csv(bytes, columns),
-        "" | "application/json" | "application/x-www-form-urlencoded" | "application/octet-stream" | "text/plain" => read_json(bytes, columns),
+        "application/x-www-form-urlencoded" => read_form(bytes, columns),
+        "" | "application/json" | "application/octet-stream" | "text/plain" => read_json(bytes, columns),
         other if other.ends_with("+json") => read_json(bytes, columns),
         other => Err(RestError::new("PGRST102", format!("Content-Type not acceptable: {other}"))),
     }
 }
 
-fn read_json(bytes: &[u8], columns: Option<&[String]>) -> RestResult<Body> {
-    let text = if bytes.is_empty() { b"{}" } else { bytes };
-    let parsed: Json =
-        serde_json::from_slice(text).map_err(|error| RestError::new("PGRST102", "Empty or invalid json").details(error.to_string()))?;
-    let rows = match parsed {
-        Json::Object(row) => vec![row],
-        Json::Array(items) => items.into_iter().map(object).collect::<RestResult<_>>()?,
-        _ => return Err(not_rows()),
+/// A form is one row of texts. `curl -d '{…}'` calls JSON a form, so what reads as JSON is taken as such.
+fn read_form(bytes: &[u8], columns: Option<&[String]>) -> RestResult<Body> {
+    if bytes.is_empty() || matches!(bytes.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'[')) {
+        return read_json(bytes, columns);
+    }
+    let fields: Map<String, Json> = url::form_urlencoded::parse(bytes).map(|(key, value)| (key.into_owned(), value.into())).collect();
+    let keys: Vec<String> = columns.map_or_else(|| fields.keys().cloned().collect(), <[String]>::to_vec);
+    Ok(of_columns(&keys, vec![fields]))
+}
+
+/// Whether a body is a JSON array.
+pub(super) fn is_array(content_type: &str, bytes: &[u8]) -> bool {
+    !content_type.starts_with("text/csv") && bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+/// Reads rows of which each says what of it changes: a key that a row lacks is left as it is.
+pub(super) fn read_changes(bytes: &[u8], columns: Option<&[String]>) -> RestResult<Body> {
+    let rows = json_rows(bytes)?;
+    let Some(columns) = columns else {
+        let mut met = HashSet::new();
+        let keys: Vec<String> = rows.iter().flat_map(Map::keys).filter(|key| met.insert(key.as_str())).cloned().collect();
+        return Ok(of_columns(&keys, rows));
     };
+    Ok(of_columns(columns, rows))
+}
+
+fn read_json(bytes: &[u8], columns: Option<&[String]>) -> RestResult<Body> {
+    let rows = json_rows(bytes)?;
     match columns {
         Some(columns) => Ok(of_columns(columns, rows)),
         None => of_same_keys(rows),
+    }
+}
+
+fn json_rows(bytes: &[u8]) -> RestResult<Vec<Map<String, Json>>> {
+    let text = if bytes.is_empty() { b"{}" } else { bytes };
+    let parsed: Json =
+        serde_json::from_slice(text).map_err(|error| RestError::new("PGRST102", "Empty or invalid json").details(error.to_string()))?;
+    match parsed {
+        Json::Object(row) => Ok(vec![row]),
+        Json::Array(items) => items.into_iter().map(object).collect(),
+        _ => Err(not_rows()),
     }
 }
 
@@ -92,6 +123,13 @@ mod tests {
         for wrong in ["[1]", "1", "{", "[[]]"] {
             assert_eq!(json(wrong).unwrap_err().code, "PGRST102", "{wrong}");
         }
+    }
+
+    #[test]
+    fn forms_are_read() {
+        let form = |text: &str| read("application/x-www-form-urlencoded", text.as_bytes(), None).unwrap();
+        assert_eq!(form("a=x+y&b=%E6%9D%8E"), json(r#"{"a":"x y","b":"李"}"#).unwrap());
+        assert_eq!(form(r#"{"a":1}"#), json(r#"{"a":1}"#).unwrap());
     }
 
     #[test]

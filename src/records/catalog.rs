@@ -38,6 +38,8 @@ pub struct Table {
     pub searchable: bool,
     /// The group that its existence belongs to: who may make and delete rows.
     pub group: Group,
+    /// Whether the server alone writes it.
+    pub read_only: bool,
 }
 
 /// A column.
@@ -196,6 +198,7 @@ impl Draft {
             owner: None,
             searchable: false,
             group,
+            read_only: false,
         };
         Self(table)
     }

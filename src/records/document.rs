@@ -5,7 +5,10 @@ use serde_json::{Map, Value as Json, json};
 use utoipa::openapi::{PathItem, RefOr, Schema, path::Paths};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use super::catalog::{Column, Default, Table};
+use super::{
+    catalog::{Column, Default, Table},
+    function::Function,
+};
 use crate::{app::App, db::Type};
 
 /// A table's path with all its methods.
@@ -14,8 +17,9 @@ pub(super) fn routes(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRo
         "get": read_operation(table, &format!("list_{}", table.name), &format!("{}.", table.about), Vec::new()),
         "head": operation(table, &format!("count_{}", table.name), "The headers that GET would have: with `Prefer: count=exact`, how many rows there are.", &filters(table), json!({ "200": { "description": "No body" }, "206": { "description": "No body; there are more rows" } })),
         "post": post(table),
+        "put": put(table),
         "patch": patch(table),
-        "delete": operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", &writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200)),
+        "delete": conflicts(operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", &writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200))),
     });
     let schemas = vec![(row_name(table), row_schema(table)), (change_name(table), change_schema(table)), ("RestError".to_owned(), error_schema())];
     (schemas.into_iter().map(|(name, schema)| (name, into_schema(schema))).collect(), paths(&format!("/rest/v1/{}", table.name), item), router)
@@ -33,6 +37,94 @@ pub(super) fn search_route(table: &Table, router: MethodRouter<App>) -> UtoipaMe
     let item = json!({ "get": read_operation(table, &format!("search_{}", table.name), about, vec![q]) });
     (Vec::new(), paths(&format!("/rest/v1/{}/_search", table.name), item), router)
 }
+
+/// The path of a table's queries by POST.
+pub(super) fn query_route(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let about = "What GET does, for queries that are too long for a URL: the parameters are the members of the body. A member is a text, a list of texts, or an object of operators: `{\"id\": {\"in\": [\"…\"]}}`.";
+    let mut post = read_operation(table, &format!("query_{}", table.name), about, Vec::new());
+    post["summary"] = json!(format!("query ({})", table.name));
+    post["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": { "type": "object" } } } });
+    (Vec::new(), paths(&format!("/rest/v1/{}/_query", table.name), json!({ "post": post })), router)
+}
+
+/// The path of batches.
+pub(super) fn batch_route(router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let schema = json!({
+        "type": "object",
+        "required": ["ops"],
+        "properties": { "ops": { "type": "array", "minItems": 1, "maxItems": 100, "items": {
+            "type": "object",
+            "required": ["method", "path"],
+            "properties": {
+                "method": { "type": "string", "enum": ["GET", "POST", "PATCH", "PUT", "DELETE"] },
+                "path": { "type": "string", "description": "`/employees?id=eq.…`; `{$ref:dept.0.id}` stands for a value that an earlier operation answered" },
+                "headers": { "type": "object", "additionalProperties": { "type": "string" }, "description": "Prefer, If-Match, Accept, …" },
+                "body": { "type": ANY, "description": "JSON; `{\"$ref\": \"dept.0.id\"}` stands for a value that an earlier operation answered" },
+                "ref": { "type": "string", "description": "What later operations call the rows that this one answers" }
+            }
+        } } }
+    });
+    let result = json!({
+        "type": "object",
+        "required": ["results"],
+        "properties": { "results": { "type": "array", "items": {
+            "type": "object",
+            "required": ["status", "headers", "body"],
+            "properties": { "status": { "type": "integer" }, "headers": { "type": "object", "additionalProperties": { "type": "string" } }, "body": { "type": ANY } }
+        } } }
+    });
+    let item = json!({ "post": {
+        "operationId": "run_batch",
+        "tags": ["records"],
+        "summary": "run (batch)",
+        "description": "Does up to 100 requests in one transaction, each with the caller's rights: all of them or none. The answer has a result for each; a refusal says in `operation` which one was refused.",
+        "parameters": [header("Idempotency-Key", IDEMPOTENCY)],
+        "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
+        "responses": refusals(json!({ "200": { "description": "All of it was done", "content": { "application/json": { "schema": result } } } })),
+        "security": [{ "apikey": [] }, { "apikey": [], "user": [] }],
+    } });
+    (Vec::new(), paths("/rest/v1/_batch", item), router)
+}
+
+/// The path of a function.
+pub(super) fn function_route(function: &Function, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let schema = |kind: Type| match kind {
+        Type::I64 => json!({ "type": "integer", "format": "int64" }),
+        Type::Uuid => json!({ "type": "string", "format": "uuid" }),
+        _ => json!({ "type": "string" }),
+    };
+    let in_url = function.arguments.iter().map(|argument| parameter(argument.name, argument.about, argument.required, &schema(argument.kind)));
+    let mut members = Map::new();
+    for argument in function.arguments {
+        let mut member = schema(argument.kind);
+        member["description"] = json!(argument.about);
+        members.insert(argument.name.into(), member);
+    }
+    let required: Vec<&str> = function.arguments.iter().filter(|argument| argument.required).map(|argument| argument.name).collect();
+    let about = format!("{}.", function.about);
+    let mut get = read_operation(function.table(), &format!("get_{}", function.name), &about, in_url.collect());
+    let mut post = read_operation(function.table(), &format!("call_{}", function.name), &about, Vec::new());
+    for (operation, verb) in [(&mut get, "get"), (&mut post, "call")] {
+        operation["summary"] = json!(format!("{verb} (rpc {})", function.name));
+        if function.name == "payroll_totals" {
+            operation["responses"]["200"]["content"] = json!({ "application/json": { "schema": totals_schema() } });
+        }
+    }
+    post["requestBody"] = json!({ "required": true, "content": {
+        "application/json": { "schema": { "type": "object", "required": required, "properties": members } }
+    } });
+    (Vec::new(), paths(&format!("/rest/v1/rpc/{}", function.name), json!({ "get": get, "post": post })), router)
+}
+
+fn totals_schema() -> Json {
+    let amount = json!({ "type": "integer", "format": "int64" });
+    json!({ "type": "array", "items": { "type": "object", "properties": {
+        "run_id": { "type": "string", "format": "uuid" }, "currency": { "type": "string" }, "slips": amount,
+        "gross_minor": amount, "deductions_minor": amount, "tax_minor": amount, "net_minor": amount
+    } } })
+}
+
+const IDEMPOTENCY: &str = "Any text: who sends the same request with it again within a day gets the same answer, and nothing is done twice";
 
 fn paths(path: &str, item: Json) -> Paths {
     let item: PathItem = serde_json::from_value(item).expect("the text is written here and its form is tested");
@@ -159,8 +251,12 @@ fn select() -> Json {
     text_parameter("select", "Columns and embedded resources: `id,name:display_name,department:departments(name)`")
 }
 
-fn pages() -> [Json; 3] {
+fn pages() -> [Json; 4] {
     [
+        text_parameter(
+            "after",
+            "`cursor.…`: the page after that row. `cursor.` begins; `Next-Cursor` and `Link` name the next page, and `select=…,_cursor` each row's cursor",
+        ),
         text_parameter("order", "`name.asc,hired_on.desc.nullslast`"),
         parameter("limit", "Rows at the most; never more than 1000", false, &json!({ "type": "integer", "format": "int64" })),
         parameter("offset", "Rows to pass over", false, &json!({ "type": "integer", "format": "int64" })),
@@ -168,15 +264,24 @@ fn pages() -> [Json; 3] {
 }
 
 fn writes(table: &Table) -> Vec<Json> {
-    [select()].into_iter().chain(filters(table)).collect()
+    let own = [header("If-Match", "`\"7\"`: the version that the row must have"), header("Idempotency-Key", IDEMPOTENCY)];
+    [select()].into_iter().chain(filters(table)).chain(own).collect()
 }
 
-fn operation(table: &Table, id: &str, about: &str, parameters: &[Json], mut responses: Json) -> Json {
-    for (status, about) in
-        [("400", "The request can't be understood"), ("401", "Nobody is signed in"), ("403", "Not allowed"), ("416", "No such page")]
-    {
-        responses[status] = json!({ "description": about, "content": { "application/json": { "schema": reference("RestError") } } });
+fn refusals(mut responses: Json) -> Json {
+    for (status, about) in [("400", "The request can't be understood"), ("401", "Nobody is signed in"), ("403", "Not allowed")] {
+        responses[status] = refusal(about);
     }
+    responses
+}
+
+fn refusal(about: &str) -> Json {
+    json!({ "description": about, "content": { "application/json": { "schema": reference("RestError") } } })
+}
+
+fn operation(table: &Table, id: &str, about: &str, parameters: &[Json], responses: Json) -> Json {
+    let mut responses = refusals(responses);
+    responses["416"] = refusal("No such page");
     json!({
         "operationId": id,
         "tags": ["records"],
@@ -192,9 +297,18 @@ fn rows(table: &Table) -> Json {
     json!({ "application/json": { "schema": { "type": "array", "items": reference(&row_name(table)) } } })
 }
 
+/// What a read can answer: JSON in pages, or every row as it is read.
+fn read_rows(table: &Table) -> Json {
+    let mut content = rows(table);
+    for kind in ["text/csv", "application/x-ndjson"] {
+        content[kind] = json!({ "schema": { "type": "string" } });
+    }
+    content
+}
+
 fn read_operation(table: &Table, id: &str, about: &str, first: Vec<Json>) -> Json {
     let parameters = first.into_iter().chain([select()]).chain(filters(table)).chain(pages()).collect::<Vec<_>>();
-    let responses = json!({ "200": { "description": "The rows", "content": rows(table) }, "206": { "description": "Some of the rows; `Content-Range` says which", "content": rows(table) } });
+    let responses = json!({ "200": { "description": "The rows", "content": read_rows(table) }, "206": { "description": "Some of the rows; `Content-Range` says which", "content": rows(table) } });
     operation(table, id, about, &parameters, responses)
 }
 
@@ -206,8 +320,9 @@ fn written(table: &Table, about: &str, status: u16) -> Json {
 
 fn conflicts(operation: Json) -> Json {
     let mut operation = operation;
-    let about = "A key is taken, or a reference leads nowhere";
-    operation["responses"]["409"] = json!({ "description": about, "content": { "application/json": { "schema": reference("RestError") } } });
+    operation["responses"]["409"] = refusal("A key is taken, or a reference leads nowhere");
+    operation["responses"]["412"] = refusal("The row has another version than `If-Match`, or `version=eq.…`, says; `ETag` has it");
+    operation["responses"]["422"] = refusal("The `Idempotency-Key` was used with another request");
     operation
 }
 
@@ -216,8 +331,11 @@ fn post(table: &Table) -> Json {
         text_parameter("columns", "The keys to read from each row; others are passed over"),
         text_parameter("on_conflict", "The unique columns by which rows are known to be there already"),
     ];
-    let parameters =
-        [select()].into_iter().chain(own).chain([header("Prefer", "`return=representation`, `resolution=merge-duplicates`, …")]).collect::<Vec<_>>();
+    let parameters = [select()]
+        .into_iter()
+        .chain(own)
+        .chain([header("Prefer", "`return=representation`, `resolution=merge-duplicates`, …"), header("Idempotency-Key", IDEMPOTENCY)])
+        .collect::<Vec<_>>();
     let responses = json!({
         "201": { "description": "Made; the rows, with `Prefer: return=representation`", "content": rows(table) },
         "200": { "description": "All rows were there and were changed", "content": rows(table) }
@@ -232,11 +350,22 @@ fn post(table: &Table) -> Json {
     operation
 }
 
+fn put(table: &Table) -> Json {
+    let about = "Makes the one row that the filters name by its primary key, or changes it if it is there.";
+    let mut responses = written(table, "The row, with `Prefer: return=representation`", 200);
+    responses["201"] = json!({ "description": "Made", "content": rows(table) });
+    let mut operation = conflicts(operation(table, &format!("put_{}", table.name), about, &writes(table), responses));
+    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(&change_name(table)) } } });
+    operation
+}
+
 fn patch(table: &Table) -> Json {
-    let about = "Changes the rows that the filters name; without any the answer is 400.";
+    let about = "Changes the rows that the filters name; without any the answer is 400. A list of objects changes many rows, each in its own way: every one names its row by its key, and may have the version that it changes.";
     let responses = written(table, "The changed rows, with `Prefer: return=representation`", 200);
     let mut operation = conflicts(operation(table, &format!("update_{}", table.name), about, &writes(table), responses));
-    operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": reference(&change_name(table)) } } });
+    let one = reference(&change_name(table));
+    operation["requestBody"] =
+        json!({ "required": true, "content": { "application/json": { "schema": { "oneOf": [one, { "type": "array", "items": one }] } } } });
     operation
 }
 

@@ -25,6 +25,10 @@ pub struct RestError {
     pub details: Option<Json>,
     /// What would be right.
     pub hint: Option<String>,
+    /// The version that the row has, for who must read it again.
+    pub version: Option<i64>,
+    /// Which operation of a batch was refused.
+    pub operation: Option<usize>,
     /// What only the log may see.
     pub cause: Option<String>,
 }
@@ -32,7 +36,16 @@ pub struct RestError {
 impl RestError {
     /// A refusal whose status follows from its code.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: status_of(code), code: Cow::Borrowed(code), message: message.into(), details: None, hint: None, cause: None }
+        Self {
+            status: status_of(code),
+            code: Cow::Borrowed(code),
+            message: message.into(),
+            details: None,
+            hint: None,
+            version: None,
+            operation: None,
+            cause: None,
+        }
     }
 
     /// Adds the details line.
@@ -66,13 +79,18 @@ impl RestError {
 
     /// The body of the answer.
     pub fn body(&self) -> Json {
-        json!({ "code": self.code, "details": self.details, "hint": self.hint, "message": self.message })
+        let mut body = json!({ "code": self.code, "details": self.details, "hint": self.hint, "message": self.message });
+        if let Some(operation) = self.operation {
+            body["operation"] = json!(operation);
+        }
+        body
     }
 }
 
 /// The status that belongs to a code.
 fn status_of(code: &str) -> StatusCode {
     let number = match code {
+        _ if code.starts_with("PT") => code[2..].parse().unwrap_or(500),
         "PGRST000" | "PGRST001" | "PGRST002" | "57P01" => 503,
         "PGRST003" => 504,
         "PGRST101" | "PGRST105" | "PGRST117" | "25006" => 405,

@@ -8,12 +8,13 @@ use uuid::Uuid;
 use super::{
     catalog::{Catalog, Column, Table},
     error::{RestError, RestResult},
-    plan::{Delete, Expr, Insert, OnConflict, Read, Update},
-    render,
+    parse::Count,
+    plan::{Delete, Expr, Guard, Insert, Missing, OnConflict, Read, Scalar, Update},
+    render::{self, Beside},
     sql::{self, Attempt},
 };
 use crate::{
-    db::{Conn, Db, Dialect, Timestamp, Tx, Value},
+    db::{Conn, Dialect, Timestamp, Tx, Value},
     error::{Constraint, ConstraintKind, Error, Result},
     tenants::TenantId,
 };
@@ -24,16 +25,43 @@ pub(super) struct Found {
     pub rows: Vec<String>,
     /// How many there are without the page.
     pub total: Option<i64>,
+    /// The version of the row, when there is one row and its version was asked for and may be seen.
+    pub version: Option<i64>,
+    /// What the cursor of the last row holds, when rows are paged by key.
+    pub last: Option<String>,
 }
 
 /// Reads rows, and counts them when asked to.
-pub(super) async fn read(db: &Db, tenant: TenantId, read: &Read, counted: bool, wanted: bool) -> RestResult<Found> {
-    let conn = db.read().await?;
+pub(super) async fn read(conn: &Conn, tenant: TenantId, read: &Read, counted: Option<Count>, wanted: bool) -> RestResult<Found> {
     let heavy = read.filter.is_heavy();
-    let total = if counted { Some(count(&conn, tenant, &read.table, &read.filter, heavy).await?) } else { None };
+    let total = match counted {
+        None => None,
+        Some(Count::Exact) => Some(count(conn, tenant, &read.table, &read.filter, heavy).await?),
+        Some(Count::Planned | Count::Estimated) => Some(estimate(conn, tenant, &read.table, &read.filter).await?),
+    };
     // HEAD wants no rows, but without a total it still says how many the page has.
-    let rows = if wanted || total.is_none() { select(&conn, tenant, read, heavy).await? } else { Vec::new() };
-    Ok(Found { rows, total })
+    if !wanted && total.is_some() {
+        return Ok(Found { rows: Vec::new(), total, version: None, last: None });
+    }
+    let query = conn.query_built(render::select(conn.dialect(), tenant, read, &Beside::Page));
+    let query = if heavy { query.heavy() } else { query };
+    let found = query.fetch_all::<(String, Option<i64>, Option<String>)>().await?;
+    let version = if let [(_, version, _)] = found[..] { version } else { None };
+    let last = found.last().and_then(|(.., values)| values.clone());
+    let rows = found.into_iter().map(|(row, _, values)| match (&read.keyset, values) {
+        (Some(keyset), Some(values)) if read.shows_cursor => with_cursor(row, &keyset.cursor(&values)),
+        _ => row,
+    });
+    Ok(Found { rows: rows.collect(), total, version, last })
+}
+
+fn with_cursor(mut row: String, cursor: &str) -> String {
+    row.pop();
+    if row.len() > 1 {
+        row.push(',');
+    }
+    row.push_str(&format!("\"_cursor\":\"{cursor}\"}}"));
+    row
 }
 
 async fn count(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr, heavy: bool) -> Result<i64> {
@@ -42,10 +70,20 @@ async fn count(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr, heav
     Ok(query.fetch_one::<(i64,)>().await?.0)
 }
 
-async fn select(conn: &Conn, tenant: TenantId, read: &Read, heavy: bool) -> Result<Vec<String>> {
-    let query = conn.query_built(render::select(conn.dialect(), tenant, read, None));
-    let query = if heavy { query.heavy() } else { query };
-    Ok(query.fetch_all::<(String,)>().await?.into_iter().map(|(row,)| row).collect())
+/// Rows up to which even an estimate counts: what a planner supposes of few rows may rest on rows that the caller can't see.
+const COUNTED: i64 = 100_000;
+
+async fn estimate(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr) -> Result<i64> {
+    let query = conn.query_built(render::count_up_to(conn.dialect(), tenant, table, filter, COUNTED + 1));
+    let counted = query.heavy().fetch_one::<(i64,)>().await?.0;
+    if counted <= COUNTED {
+        return Ok(counted);
+    }
+    if conn.dialect() == Dialect::Sqlite {
+        return count(conn, tenant, table, filter, true).await;
+    }
+    let (plan,) = conn.query_built(render::estimate(tenant, table, filter)).fetch_one::<(crate::db::Json,)>().await?;
+    Ok(plan.0[0]["Plan"]["Plan Rows"].as_i64().unwrap_or_default().max(counted))
 }
 
 /// A write, ready to be run.
@@ -54,6 +92,8 @@ pub(super) enum Write {
     Insert(Insert),
     /// Changes rows.
     Update(Update),
+    /// Changes rows, each in its own way.
+    UpdateEach(Vec<Update>),
     /// Removes rows.
     Delete(Delete),
 }
@@ -70,51 +110,72 @@ pub(super) struct Wishes {
 
 /// What a write did.
 pub(super) struct Written {
-    /// The keys of the rows it touched.
-    pub ids: Vec<Uuid>,
+    /// The keys of the rows it touched, with the versions that they have now, or had.
+    pub touched: Vec<(Uuid, i64)>,
     /// Whether it made at least one row.
     pub made_any: bool,
     /// The rows, when they were asked for.
     pub rows: Option<Vec<String>>,
 }
 
-/// Runs a write in one transaction. It is undone as a whole when it touches what it may not, or more than it was allowed.
-pub(super) async fn write(db: &Db, tenant: TenantId, now: Timestamp, write: Write, wishes: Wishes) -> RestResult<Written> {
-    Ok(db.write(move |tx| async move { Ok(run(&tx, tenant, now, &write, &wishes).await?) }).await?)
+/// In which tenant and when something is written.
+#[derive(Clone)]
+pub(super) struct Context {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The present moment.
+    pub now: Timestamp,
 }
 
-async fn run(tx: &Tx, tenant: TenantId, now: Timestamp, write: &Write, wishes: &Wishes) -> RestResult<Written> {
-    let (ids, made_any, removed) = match write {
+/// Runs a write inside a transaction, which is to be undone as a whole when this fails: when it touches what it may not, or more than it
+/// was allowed.
+pub(super) async fn write(tx: &Tx, context: &Context, write: &Write, wishes: &Wishes) -> RestResult<Written> {
+    let tenant = context.tenant;
+    let (touched, made_any) = match write {
         Write::Insert(plan) => {
-            let inserted = insert(tx, tenant, now, plan).await?;
+            let inserted = insert(tx, context, plan).await?;
             let made_any = inserted.iter().any(|(_, version)| *version == 1);
-            (inserted.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), made_any, None)
+            (inserted, made_any)
         }
-        Write::Update(plan) => (update(tx, tenant, now, plan).await?, false, None),
+        Write::Update(plan) => (update(tx, context, plan, wishes).await?, false),
+        Write::UpdateEach(plans) => {
+            let mut touched = Vec::with_capacity(plans.len());
+            for plan in plans {
+                touched.extend(update(tx, context, plan, wishes).await?);
+            }
+            (touched, false)
+        }
         Write::Delete(plan) => {
-            let ids = targets(tx, tenant, plan).await?;
+            let found = targets(tx, tenant, &plan.table, &plan.filter, &plan.allowed, &plan.guard).await?;
+            check_wishes(found.len(), wishes)?;
+            let ids = ids_of(&found);
             let rows = represent(tx, tenant, &ids, wishes).await?;
-            check_wishes(&ids, wishes)?;
             delete(tx, tenant, plan, &ids).await?;
-            (ids, false, rows)
+            return Ok(Written { touched: found, made_any: false, rows });
         }
     };
-    check_wishes(&ids, wishes)?;
-    let rows = match write {
-        Write::Delete(_) => removed,
-        _ => represent(tx, tenant, &ids, wishes).await?,
-    };
-    Ok(Written { ids, made_any, rows })
+    check_wishes(touched.len(), wishes)?;
+    let rows = represent(tx, tenant, &ids_of(&touched), wishes).await?;
+    Ok(Written { touched, made_any, rows })
 }
 
-fn check_wishes(ids: &[Uuid], wishes: &Wishes) -> RestResult<()> {
-    let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+fn ids_of(rows: &[(Uuid, i64)]) -> Vec<Uuid> {
+    rows.iter().map(|(id, _)| *id).collect()
+}
+
+fn check_wishes(rows: usize, wishes: &Wishes) -> RestResult<()> {
+    check_most(rows, wishes)?;
+    if wishes.single && rows != 1 { Err(not_single(rows)) } else { Ok(()) }
+}
+
+fn check_most(rows: usize, wishes: &Wishes) -> RestResult<()> {
+    let count = i64::try_from(rows).unwrap_or(i64::MAX);
     if wishes.max_affected.is_some_and(|most| count > most) {
         return Err(
             RestError::new("PGRST124", "Query result exceeds max-affected preference constraint").details(format!("The query affects {count} rows"))
         );
     }
-    if wishes.single && count != 1 { Err(not_single(ids.len())) } else { Ok(()) }
+    Ok(())
 }
 
 /// The refusal where one row was asked for and there is none or more.
@@ -123,12 +184,13 @@ pub(super) fn not_single(rows: usize) -> RestError {
 }
 
 /// Makes rows and what hangs on them.
-pub(super) async fn insert(tx: &Conn, tenant: TenantId, now: Timestamp, plan: &Insert) -> RestResult<Vec<render::Inserted>> {
+pub(super) async fn insert(tx: &Conn, context: &Context, plan: &Insert) -> RestResult<Vec<(Uuid, i64)>> {
     if plan.rows.is_empty() {
         return Ok(Vec::new());
     }
-    let query = tx.query_built(render::insert(tx.dialect(), tenant, now, plan));
-    let inserted = match query.fetch_all::<render::Inserted>().await {
+    let tenant = context.tenant;
+    let query = tx.query_built(render::insert(tx.dialect(), tenant, context.now, plan));
+    let inserted = match query.fetch_all::<(Uuid, i64)>().await {
         Ok(inserted) => inserted,
         Err(error) => return Err(explain(tx, tenant, error, Attempt::Insert(plan)).await),
     };
@@ -158,29 +220,27 @@ fn policy(table: &Table) -> RestError {
     RestError::new("42501", format!("new row violates row-level security policy for table \"{}\"", table.name))
 }
 
-async fn update(tx: &Conn, tenant: TenantId, now: Timestamp, plan: &Update) -> RestResult<Vec<Uuid>> {
-    if plan.set.is_empty() {
+async fn update(tx: &Conn, context: &Context, plan: &Update, wishes: &Wishes) -> RestResult<Vec<(Uuid, i64)>> {
+    let tenant = context.tenant;
+    if plan.set.is_empty() && plan.guard.must_exist.is_none() {
         return Ok(Vec::new());
     }
-    let seen = match &plan.allowed {
-        Expr::Always => None,
-        _ => Some(count(tx, tenant, &plan.table, &plan.filter, false).await?),
-    };
-    let query = tx.query_built(render::update(tx.dialect(), tenant, now, plan));
-    let ids: Vec<Uuid> = match query.fetch_all::<render::Inserted>().await {
-        Ok(rows) => rows.into_iter().map(|(id, _)| id).collect(),
+    let found = targets(tx, tenant, &plan.table, &plan.filter, &plan.allowed, &plan.guard).await?;
+    check_most(found.len(), wishes)?;
+    if found.is_empty() || plan.set.is_empty() {
+        return Ok(found);
+    }
+    let query = tx.query_built(render::update(tx.dialect(), tenant, context.now, plan, &sql::id_list(&ids_of(&found))));
+    let updated = match query.fetch_all::<(Uuid, i64)>().await {
+        Ok(updated) => updated,
         Err(error) => return Err(explain(tx, tenant, error, Attempt::Update(plan)).await),
     };
-    // Rows that can be seen and not be changed are refused, not passed over in silence.
-    if seen.is_some_and(|seen| usize::try_from(seen).is_ok_and(|seen| ids.len() < seen)) {
-        return Err(denied_rows(&plan.table));
-    }
     if plan.table.searchable && plan.set.iter().any(|(column, _)| is_searched(column)) {
         let names_changed = plan.set.iter().any(|(column, _)| matches!(column.name.as_str(), "given_name" | "family_name" | "display_name"))
             && !plan.set.iter().any(|(column, _)| column.name == "name_sort");
-        sql::index_employees(tx, tenant, &ids, names_changed).await?;
+        sql::index_employees(tx, tenant, &ids_of(&updated), names_changed).await?;
     }
-    Ok(ids)
+    Ok(updated)
 }
 
 fn is_searched(column: &Column) -> bool {
@@ -191,17 +251,40 @@ fn denied_rows(table: &Table) -> RestError {
     RestError::new("42501", format!("permission denied for table {}", table.name)).details("You can see rows that you named but may not change them.")
 }
 
-async fn targets(tx: &Conn, tenant: TenantId, plan: &Delete) -> RestResult<Vec<Uuid>> {
-    let find = async |filter: &Expr| -> Result<Vec<Uuid>> {
-        let query = tx.query_built(render::select_targets(tx.dialect(), tenant, &plan.table, filter));
-        Ok(query.fetch_all::<(Uuid,)>().await?.into_iter().map(|(id,)| id).collect())
-    };
-    let seen = find(&plan.filter).await?;
-    if matches!(plan.allowed, Expr::Always) {
-        return Ok(seen);
+/// The rows that a write names, held until it is done: each must be one that may be written, in the state that was asked for. Rows that can
+/// be seen and not be written are refused, not passed over in silence.
+async fn targets(tx: &Conn, tenant: TenantId, table: &Table, filter: &Expr, allowed: &Expr, guard: &Guard) -> RestResult<Vec<(Uuid, i64)>> {
+    let query = tx.query_built(render::select_targets(tx.dialect(), tenant, table, filter, allowed, guard.version.as_ref()));
+    let found = query.fetch_all::<(Uuid, i64, bool, Option<i64>)>().await?;
+    if let Some(versions) = &guard.versions
+        && let Some((.., version)) = found.iter().find(|(.., version)| !version.is_some_and(|version| versions.contains(&version)))
+    {
+        return Err(changed(*version));
     }
-    let allowed = find(&plan.filter.clone().and(plan.allowed.clone())).await?;
-    if allowed.len() < seen.len() { Err(denied_rows(&plan.table)) } else { Ok(allowed) }
+    match &guard.must_exist {
+        Some(Missing::Precondition) if found.is_empty() => return Err(changed(None)),
+        Some(Missing::Key(key)) if found.is_empty() => {
+            return Err(
+                RestError::new("PT404", format!("there is no such row in table \"{}\"", table.name)).details(format!("Key {key} is not there."))
+            );
+        }
+        _ => {}
+    }
+    if found.iter().any(|(_, _, allowed, _)| !allowed) {
+        return Err(denied_rows(table));
+    }
+    Ok(found.into_iter().map(|(id, version, ..)| (id, version)).collect())
+}
+
+/// The refusal of a write whose row is not in the state that it was asked for.
+fn changed(version: Option<i64>) -> RestError {
+    let mut error = RestError::new("PT412", "the row is not in the version that was asked for");
+    error = match version {
+        Some(version) => error.details(format!("The current version is {version}.")).hint("Read the row again, and decide again."),
+        None => error.details("There is no such row."),
+    };
+    error.version = version;
+    error
 }
 
 async fn delete(tx: &Conn, tenant: TenantId, plan: &Delete, ids: &[Uuid]) -> RestResult<()> {
@@ -228,8 +311,9 @@ fn touched(table: &Table, ids: &[Uuid]) -> Expr {
 async fn represent(tx: &Conn, tenant: TenantId, ids: &[Uuid], wishes: &Wishes) -> RestResult<Option<Vec<String>>> {
     let Some(read) = &wishes.representation else { return Ok(None) };
     let read = Read { filter: touched(&read.table, ids).and(read.filter.clone()), ..read.clone() };
-    let key = read.table.primary_key.first().map_or("id", String::as_str);
-    let query = tx.query_built(render::select(tx.dialect(), tenant, &read, Some(key)));
+    let key = read.table.primary_key.first().and_then(|key| read.table.column(key)).map(Scalar::column);
+    let key = key.ok_or_else(|| Error::internal("a table has no key"))?;
+    let query = tx.query_built(render::select(tx.dialect(), tenant, &read, &Beside::Value(&key)));
     let mut rows = query.fetch_all::<(String, Uuid)>().await?;
     if read.order.is_empty() {
         let place: std::collections::HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();

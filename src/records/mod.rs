@@ -13,13 +13,19 @@
 //! sees and may not change is refused (42501) instead of passing them over. `version`, `created_at` and `updated_at` are the server's;
 //! a body may bring them back and they are passed over.
 
+mod answer;
 mod api;
+mod batch;
 mod body;
 pub mod catalog;
 mod document;
 mod error;
 mod execute;
+mod function;
+mod idempotency;
 mod import;
+mod job;
+mod keyset;
 mod parse;
 mod plan;
 mod render;
@@ -32,6 +38,7 @@ mod sql;
 pub use self::{
     api::router,
     error::RestError,
+    idempotency::{SWEEP_EVERY, keep_swept},
     import::{Progress, Refused, Report, import_employees},
     sql::delete_rows_of,
 };

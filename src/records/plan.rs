@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{
     catalog::{Column, Table},
-    parse::JsonStep,
+    keyset::Keyset,
+    parse::{Aggregate, JsonStep},
     search::Terms,
 };
 use crate::db::{Type, Value};
@@ -28,6 +29,14 @@ pub(super) struct Read {
     pub limit: Option<i64>,
     /// From which on.
     pub offset: i64,
+    /// The version of each row, as the asker sees it, to be read beside the row.
+    pub version: Option<Scalar>,
+    /// How the rows are paged by key, when they are.
+    pub keyset: Option<Keyset>,
+    /// Where the page begins; this does not count for how many rows there are.
+    pub after: Option<Expr>,
+    /// Whether each row shows its cursor.
+    pub shows_cursor: bool,
 }
 
 /// One member of a row's object.
@@ -47,12 +56,23 @@ pub(super) enum Output {
         /// The rows.
         embed: Embed,
     },
-    /// The one value of the one row of another table.
+    /// The one value of the one row of another table, or a list of that of each.
     Lifted {
         /// The member's name.
         key: String,
-        /// The row.
+        /// The rows, with one member each.
         embed: Embed,
+    },
+    /// What the rows of a group come to. Rows belong to one group when all other members are the same.
+    Aggregate {
+        /// The member's name.
+        key: String,
+        /// How the values are put together.
+        function: Aggregate,
+        /// The values; none for the rows themselves.
+        of: Option<Scalar>,
+        /// Whether the outcome is cast to text.
+        as_text: bool,
     },
 }
 
@@ -60,8 +80,25 @@ impl Output {
     /// The member's name.
     pub(super) fn key(&self) -> &str {
         match self {
-            Self::Value { key, .. } | Self::Embed { key, .. } | Self::Lifted { key, .. } => key,
+            Self::Value { key, .. } | Self::Embed { key, .. } | Self::Lifted { key, .. } | Self::Aggregate { key, .. } => key,
         }
+    }
+
+    /// Whether it is JSON, and not a plain value.
+    pub(super) fn is_json(&self) -> bool {
+        match self {
+            Self::Value { value, .. } => matches!(value.kind(), Type::Bool | Type::Json),
+            Self::Embed { .. } => true,
+            Self::Lifted { embed, .. } => !embed.one || embed.read.output.first().is_some_and(Self::is_json),
+            Self::Aggregate { .. } => false,
+        }
+    }
+}
+
+impl Read {
+    /// Whether rows are put together.
+    pub(super) fn is_grouped(&self) -> bool {
+        self.output.iter().any(|member| matches!(member, Output::Aggregate { .. }))
     }
 }
 
@@ -106,6 +143,11 @@ impl Scalar {
         Self { column: Arc::clone(column), mask: None, path: Vec::new(), as_text: false, cast: None }
     }
 
+    /// Whether it is the same value of the row.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.column.name == other.column.name && self.path == other.path && self.as_text == other.as_text
+    }
+
     /// The type it has where it is compared.
     pub(super) fn kind(&self) -> Type {
         match (&self.cast, self.path.is_empty(), self.as_text) {
@@ -141,6 +183,8 @@ pub(super) enum Expr {
     Not(Box<Expr>),
     /// A value against another.
     Compare(Scalar, Comparison, Value),
+    /// Values, taken together as a row, against others. Greater and less are what it may be.
+    Row(Vec<(Scalar, Value)>, Comparison),
     /// A value is one of these, all of its type.
     In(Scalar, Vec<Value>),
     /// There is no value.
@@ -149,14 +193,20 @@ pub(super) enum Expr {
     IsTruth(Scalar, bool),
     /// Text looks like this: `%` any text, `_` any character, `\` takes the next as it is. The last says whether case counts for nothing.
     Like(Scalar, String, bool),
+    /// Text fits this pattern, which is known to be one. The last says whether case counts for nothing.
+    Matches(Scalar, String, bool),
     /// JSON holds this.
-    Contains(Scalar, serde_json::Value),
+    Contains(Scalar, String),
+    /// JSON is held by this.
+    ContainedIn(Scalar, String),
     /// There are such rows of another table.
     Exists(Box<Embed>),
     /// The name search finds the row.
     Found(Terms),
     /// The column names an employee who reports to this one, through however many others.
     ReportsTo(Arc<Column>, Uuid),
+    /// The row is this employee, or one who reports to it, through at most so many others.
+    Below(Arc<Column>, Uuid, i64),
     /// The row's column is one of these ids, in a JSON array; for rows that a write has touched.
     Touched(Arc<Column>, String),
 }
@@ -190,7 +240,13 @@ impl Expr {
         match self {
             Self::And(of) | Self::Or(of) => of.iter().any(Self::is_heavy),
             Self::Not(of) => of.is_heavy(),
-            Self::Like(..) | Self::Contains(..) | Self::Found(_) | Self::ReportsTo(..) => true,
+            Self::Like(..)
+            | Self::Matches(..)
+            | Self::Contains(..)
+            | Self::ContainedIn(..)
+            | Self::Found(_)
+            | Self::ReportsTo(..)
+            | Self::Below(..) => true,
             Self::Exists(embed) => embed.read.filter.is_heavy(),
             _ => false,
         }
@@ -275,6 +331,8 @@ pub(super) struct Update {
     pub filter: Expr,
     /// Which of them may be changed.
     pub allowed: Expr,
+    /// What must be so before.
+    pub guard: Guard,
 }
 
 /// Rows to be removed.
@@ -286,4 +344,26 @@ pub(super) struct Delete {
     pub filter: Expr,
     /// Which of them may be removed.
     pub allowed: Expr,
+    /// What must be so before.
+    pub guard: Guard,
+}
+
+/// What must be so before rows are written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Guard {
+    /// The version of a row, as the asker sees it.
+    pub version: Option<Scalar>,
+    /// The versions that each row may have; none for any.
+    pub versions: Option<Vec<i64>>,
+    /// Whether there must be a row: what is told when there is none.
+    pub must_exist: Option<Missing>,
+}
+
+/// What is told when there is no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// That it is not in the state that was asked for.
+    Precondition,
+    /// That there is no row with this key.
+    Key(String),
 }

@@ -25,6 +25,15 @@ pub(super) enum Kind {
     Object,
     /// A header line and one line for each row.
     Csv,
+    /// A line of JSON for each row.
+    Ndjson,
+}
+
+impl Kind {
+    /// Whether rows are sent as they are read, however many there are.
+    pub(super) fn is_stream(self) -> bool {
+        matches!(self, Self::Csv | Self::Ndjson)
+    }
 }
 
 impl Shape {
@@ -41,6 +50,7 @@ impl Shape {
             "*/*" | "application/*" | "application/json" | "application/vnd.pgrst.array" | "application/vnd.pgrst.array+json" => Kind::Array,
             "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" => Kind::Object,
             "text/csv" => Kind::Csv,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Kind::Ndjson,
             _ => return None,
         };
         Some(Self { kind, without_nulls: parts.any(|parameter| parameter == "nulls=stripped") && kind != Kind::Csv })
@@ -54,18 +64,25 @@ impl Shape {
             (Kind::Object, false) => "application/vnd.pgrst.object+json; charset=utf-8",
             (Kind::Object, true) => "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8",
             (Kind::Csv, _) => "text/csv; charset=utf-8",
+            (Kind::Ndjson, _) => "application/x-ndjson",
         }
     }
 
     /// The body: rows are JSON texts already.
-    pub(super) fn body(self, rows: Vec<String>, keys: &[&str]) -> RestResult<String> {
+    pub(super) fn body(self, rows: Vec<String>, keys: &[String]) -> RestResult<String> {
         let mut rows = if self.without_nulls { rows.iter().map(|row| stripped(row)).collect::<RestResult<Vec<_>>>()? } else { rows };
         match self.kind {
             Kind::Array => Ok(joined(&rows)),
             Kind::Object if rows.len() == 1 => Ok(rows.remove(0)),
             Kind::Object => Err(not_single(rows.len())),
-            Kind::Csv => csv(&rows, keys),
+            Kind::Csv => csv(&rows, keys, true),
+            Kind::Ndjson => Ok(lines(&rows)),
         }
+    }
+
+    /// A piece of a body that is sent as it is read: these rows, after others unless they are the `first`.
+    pub(super) fn piece(self, rows: Vec<String>, keys: &[String], first: bool) -> RestResult<String> {
+        if self.kind == Kind::Csv { csv(&rows, keys, first) } else { self.body(rows, keys) }
     }
 }
 
@@ -103,12 +120,23 @@ fn strip(value: &mut Json) {
     }
 }
 
-fn csv(rows: &[String], keys: &[&str]) -> RestResult<String> {
+fn lines(rows: &[String]) -> String {
+    let mut body = String::with_capacity(rows.iter().map(|row| row.len() + 1).sum());
+    for row in rows {
+        body.push_str(row);
+        body.push('\n');
+    }
+    body
+}
+
+fn csv(rows: &[String], keys: &[String], header: bool) -> RestResult<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(keys).map_err(internal)?;
+    if header {
+        writer.write_record(keys).map_err(internal)?;
+    }
     for row in rows {
         let row: Map<String, Json> = serde_json::from_str(row).map_err(internal)?;
-        writer.write_record(keys.iter().map(|key| field(row.get(*key)))).map_err(internal)?;
+        writer.write_record(keys.iter().map(|key| field(row.get(key)))).map_err(internal)?;
     }
     let bytes = writer.into_inner().map_err(|error| internal(error.into_error()))?;
     String::from_utf8(bytes).map_err(internal)
@@ -142,7 +170,9 @@ mod tests {
         let array: Json = serde_json::from_str(&shape(Kind::Array, false).body(rows(), &[]).unwrap()).unwrap();
         assert_eq!(array.as_array().unwrap().len(), 2);
         assert_eq!(shape(Kind::Array, true).body(rows(), &[]).unwrap(), "[{\"a\":1}, \n {\"a\":\"x,y\",\"b\":{}}]");
-        assert_eq!(shape(Kind::Csv, false).body(rows(), &["a", "b"]).unwrap(), "a,b\n1,\n\"x,y\",\"{\"\"c\"\":null}\"\n");
+        assert_eq!(shape(Kind::Csv, false).body(rows(), &["a".to_owned(), "b".to_owned()]).unwrap(), "a,b\n1,\n\"x,y\",\"{\"\"c\"\":null}\"\n");
+        assert_eq!(shape(Kind::Ndjson, false).body(rows(), &[]).unwrap().lines().collect::<Vec<_>>(), rows());
+        assert_eq!(shape(Kind::Csv, false).piece(rows(), &["a".to_owned()], false).unwrap(), "1\n\"x,y\"\n");
         assert_eq!(shape(Kind::Object, false).body(rows(), &[]).unwrap_err().code, "PGRST116");
     }
 }

@@ -1,5 +1,7 @@
 //! The statements that no plan makes: the search's own tables, and what tells why SQLite refused.
 
+pub(super) mod answers;
+
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -182,6 +184,7 @@ pub async fn delete_rows_of(tx: &Conn, tenant: TenantId) -> Result<()> {
     // The two tables name each other.
     tx.query("UPDATE departments SET head_employee_id = NULL WHERE tenant_id = $1").bind(tenant).execute().await?;
     for sql in [
+        "DELETE FROM record_answers WHERE tenant_id = $1",
         "DELETE FROM employee_search WHERE tenant_id = $1",
         "DELETE FROM payslips WHERE tenant_id = $1",
         "DELETE FROM payroll_runs WHERE tenant_id = $1",

@@ -190,13 +190,14 @@ impl<P: FnMut(Progress) + Send> Import<'_, P> {
 
     async fn fill_chunk(&self, table: &str, columns: &[&str], key: &str, rows: Vec<Vec<Option<Cell>>>) -> Result<usize> {
         let catalog = Catalog::built_in();
-        let resolver = Resolver { catalog, asker: &Asker::Service, tenant: self.tenant.number(), now: self.now };
+        let resolver =
+            Resolver { catalog, asker: &Asker::Service, tenant: self.tenant.number(), now: self.now, aggregates: false, key: &self.app.master_key };
         let table = catalog.table(table).ok_or_else(|| Error::internal("an import fills a table that the catalog does not have"))?;
         let query = QueryString { on_conflict: Some(key.split(',').map(str::to_owned).collect()), ..QueryString::default() };
         let body = Body { keys: columns.iter().map(ToString::to_string).collect(), rows };
         let plan = resolver.insert(table, &query, body, Upsert { resolution: Some(Resolution::Ignore), missing: Missing::Default })?;
-        let (tenant, now) = (self.tenant, self.now);
-        self.app.db.write(move |tx| async move { Ok(execute::insert(&tx, tenant, now, &plan).await?.len()) }).await
+        let context = execute::Context { tenant: self.tenant, now: self.now };
+        self.app.db.write(move |tx| async move { Ok(execute::insert(&tx, &context, &plan).await?.len()) }).await
     }
 
     async fn ids_by(&self, table: &str, key: &str) -> Result<HashMap<String, Uuid>> {

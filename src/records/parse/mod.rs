@@ -5,16 +5,20 @@
 
 mod cursor;
 mod filter;
+mod if_match;
 mod order;
 mod prefer;
 mod select;
 
+use serde_json::{Map, Value as Json};
+
 use self::cursor::Cursor;
 pub(super) use self::{
     filter::{Condition, FtsKind, Operand, Operator, Quantifier},
+    if_match::IfMatch,
     order::OrderTerm,
-    prefer::{Missing, Prefer, Resolution, Return},
-    select::{EmbedItem, SelectItem},
+    prefer::{Count, Missing, Prefer, Resolution, Return, TxEnd},
+    select::{Aggregate, EmbedItem, SelectItem},
 };
 use super::error::{RestError, RestResult};
 
@@ -48,6 +52,8 @@ pub(super) struct QueryString {
     pub on_conflict: Option<Vec<String>>,
     /// What `_search` looks for.
     pub search: Option<String>,
+    /// The cursor after which the page begins; empty for the first page.
+    pub after: Option<String>,
 }
 
 /// Something said of an embedded resource: the names on the way to it, none for the resource itself.
@@ -86,28 +92,56 @@ pub(super) enum Door {
     Table,
     /// `/{table}/_search`, where `q` is what to look for.
     Search,
+    /// `/{table}/_query`, where the body is the query.
+    Query,
+    /// `/rpc/{function}`
+    Function,
+    /// `/_batch`, where many requests come in.
+    Batch,
 }
 
 impl QueryString {
-    /// Reads a query string as it came, still percent-encoded.
-    pub(super) fn parse(text: &str, door: Door) -> RestResult<Self> {
-        let mut query = Self::default();
+    /// Reads a query string as it came, still percent-encoded. The parameters of these names are arguments, and given back as they are.
+    pub(super) fn parse(text: &str, arguments: &[&str]) -> RestResult<(Self, Vec<(String, String)>)> {
+        let (mut query, mut given) = (Self::default(), Vec::new());
         let mut nodes = 0;
         for (key, value) in url::form_urlencoded::parse(text.as_bytes()) {
-            query.parameter(&key, &value, door, &mut nodes)?;
+            if arguments.contains(&key.as_ref()) {
+                given.push((key.into_owned(), value.into_owned()));
+            } else {
+                query.parameter(&key, &value, &mut nodes)?;
+            }
         }
-        Ok(query)
+        Ok((query, given))
     }
 
-    fn parameter(&mut self, key: &str, value: &str, door: Door, nodes: &mut usize) -> RestResult<()> {
+    fn parameter(&mut self, key: &str, value: &str, nodes: &mut usize) -> RestResult<()> {
         match key {
             "select" => self.select = Some(select::parse(value)?),
             "columns" => self.columns = Some(names("columns parameter", value)?),
             "on_conflict" => self.on_conflict = Some(names("on_conflict parameter", value)?),
-            "q" if door == Door::Search => self.search = Some(value.to_owned()),
             // Keys travel in the query where a browser can't set a header; they are the ground floor's to read.
             "apikey" => {}
+            "after" if value.starts_with("cursor.") => self.after = value.strip_prefix("cursor.").map(str::to_owned),
             _ => self.scoped(key, value, nodes)?,
+        }
+        Ok(())
+    }
+
+    /// Adds what a body says: parameters that are too long for a URL. A form is read like a query string; in JSON a parameter may also be
+    /// a list of texts, or an object of operators: `{"id": {"in": ["…", "…"]}, "hired_on": {"gte": "2000-01-01"}}`.
+    pub(super) fn add_body(&mut self, content_type: &str, body: &[u8]) -> RestResult<()> {
+        let mut nodes = 0;
+        if content_type.starts_with("application/x-www-form-urlencoded") && body.first() != Some(&b'{') {
+            return url::form_urlencoded::parse(body).try_for_each(|(key, value)| self.parameter(&key, &value, &mut nodes));
+        }
+        let wrong = |why: String| RestError::new("PGRST102", "Empty or invalid json").details(why);
+        let text = if body.is_empty() { b"{}" } else { body };
+        let members: Map<String, Json> = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
+        for (key, value) in members {
+            for text in texts(&key, &value).ok_or_else(|| wrong(format!("\"{key}\" should be a text, a list of texts or an object of operators")))? {
+                self.parameter(&key, &text, &mut nodes)?;
+            }
         }
         Ok(())
     }
@@ -135,6 +169,36 @@ impl QueryString {
     }
 }
 
+fn texts(key: &str, value: &Json) -> Option<Vec<String>> {
+    match value {
+        Json::Object(operators) => {
+            operators.iter().map(|(operator, operand)| Some(format!("{operator}.{}", operand_text(operator, operand)?))).collect()
+        }
+        Json::Array(items) => {
+            let items = items.iter().map(plain).collect::<Option<Vec<_>>>()?;
+            Some(if matches!(key, "select" | "order" | "columns") { vec![items.join(",")] } else { items })
+        }
+        value => Some(vec![plain(value)?]),
+    }
+}
+
+fn plain(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(_) | Json::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn operand_text(operator: &str, operand: &Json) -> Option<String> {
+    let Json::Array(items) = operand else {
+        return if operand.is_null() { Some("null".to_owned()) } else { plain(operand) };
+    };
+    let quoted = |item: &Json| Some(format!("\"{}\"", plain(item)?.replace('\\', "\\\\").replace('"', "\\\"")));
+    let items = items.iter().map(quoted).collect::<Option<Vec<_>>>()?.join(",");
+    Some(if operator.ends_with("in") { format!("({items})") } else { format!("{{{items}}}") })
+}
+
 fn whole_number(key: &str, value: &str) -> RestResult<i64> {
     value.parse().map_err(|_| RestError::parse(&format!("{key} parameter"), value, 0, "expecting a whole number"))
 }
@@ -160,7 +224,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> RestResult<QueryString> {
-        QueryString::parse(text, Door::Table)
+        QueryString::parse(text, &[]).map(|(query, _)| query)
     }
 
     fn column(name: &str) -> Field {
@@ -213,6 +277,45 @@ mod tests {
     }
 
     #[test]
+    fn aggregates_are_read() {
+        let select = parse("select=department_id,count(),n:version::text.max(),custom->a.sum()::text").unwrap().select.unwrap();
+        let read = |item: &SelectItem| match item {
+            SelectItem::Aggregate { alias, field, before, function, cast } => {
+                (alias.clone(), field.as_ref().map(|field| field.name.clone()), before.clone(), function.name(), cast.clone())
+            }
+            other => panic!("{other:?}"),
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(read(&select[1]), (None, None, None, "count", None));
+        assert_eq!(read(&select[2]), (text("n"), text("version"), text("text"), "max", None));
+        assert_eq!(read(&select[3]), (None, text("custom"), None, "sum", text("text")));
+        for wrong in ["select=a.sum", "select=a.median()", "select=a.sum(b)", "select=...count()"] {
+            assert!(parse(wrong).is_err() || wrong.contains("..."), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_body_says_what_a_query_string_says() {
+        let read = |kind: &str, body: &str| {
+            let mut query = QueryString::default();
+            query.add_body(kind, body.as_bytes()).map(|()| query)
+        };
+        let json = r#"{"select":["id","name"],"a":{"in":["x,\"y\\"," z",1],"not.is":null},"b":["gt.1","lt.5"],"limit":3,"or":"(a.eq.1,b.eq.2)"}"#;
+        let wanted = parse(r#"select=id,name&a=in.("x,\"y\\"," z",1)&a=not.is.null&b=gt.1&b=lt.5&limit=3&or=(a.eq.1,b.eq.2)"#).unwrap();
+        assert_eq!(read("application/json", json).unwrap(), wanted);
+        assert_eq!(read("application/x-www-form-urlencoded", "a=in.(1,2)&limit=3").unwrap(), parse("a=in.(1,2)&limit=3").unwrap());
+        for wrong in ["[]", "{", r#"{"a":null}"#, r#"{"a":{"in":[[1]]}}"#, r#"{"a":[{}]}"#] {
+            assert_eq!(read("application/json", wrong).unwrap_err().code, "PGRST102", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_no_filters() {
+        let (query, given) = QueryString::parse("q=a%20b&id=eq.1", &["q"]).unwrap();
+        assert_eq!((query.filters.len(), given), (1, vec![("q".to_owned(), "a b".to_owned())]));
+    }
+
+    #[test]
     fn what_is_too_much_is_refused() {
         let deep = format!("or={}a.eq.1{}", "(and".repeat(100_000), ")".repeat(100_000));
         assert_eq!(parse(&deep).unwrap_err().code, "PGRST100");
@@ -227,6 +330,24 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC*") {
             let _ = parse(&text);
+        }
+
+        #[test]
+        fn no_body_makes_it_panic(body in "\\PC{0,60}|[{\"a:in\\[\\]}, .1]{0,40}") {
+            let _ = QueryString::default().add_body("application/json", body.as_bytes());
+            let _ = QueryString::default().add_body("application/x-www-form-urlencoded", body.as_bytes());
+        }
+
+        #[test]
+        fn a_list_in_json_is_read_as_it_was(items in prop::collection::vec("[^\\x00]{0,10}", 1..4)) {
+            let mut query = QueryString::default();
+            query.add_body("application/json", serde_json::json!({ "a": { "in": items } }).to_string().as_bytes()).unwrap();
+            prop_assert_eq!(&query.filters[0].what, &Condition::compare(column("a"), false, Operator::In, Operand::List(items)));
+        }
+
+        #[test]
+        fn no_likely_selection_makes_it_panic(text in "(count|sum|a|\\*|b->c|\\.\\.\\.|\\.|\\(|\\)|::|:|,|!inner|text){0,12}") {
+            let _ = parse(&format!("select={text}"));
         }
 
         #[test]

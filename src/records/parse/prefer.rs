@@ -17,6 +17,17 @@ pub(crate) struct Prefer {
     pub handling: Option<Handling>,
     /// `max-affected=`
     pub max_affected: Option<i64>,
+    /// `tx=`
+    pub tx: Option<TxEnd>,
+}
+
+/// How the transaction of a write ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TxEnd {
+    /// What was written is kept.
+    Commit,
+    /// It is undone, and answered all the same.
+    Rollback,
 }
 
 /// What an insert does with a row that is there already.
@@ -53,9 +64,9 @@ pub(crate) enum Return {
 pub(crate) enum Count {
     /// One by one.
     Exact,
-    /// As the database supposes; counted here too.
+    /// As the database supposes; few are counted all the same.
     Planned,
-    /// Counted up to a limit; counted to the end here.
+    /// Counted up to a limit, and as the database supposes beyond it.
     Estimated,
 }
 
@@ -102,8 +113,8 @@ impl Prefer {
             "count=estimated" => first(&mut self.count, Count::Estimated),
             "handling=strict" => first(&mut self.handling, Handling::Strict),
             "handling=lenient" => first(&mut self.handling, Handling::Lenient),
-            // Every write is one transaction that commits.
-            "tx=commit" => {}
+            "tx=commit" => first(&mut self.tx, TxEnd::Commit),
+            "tx=rollback" => first(&mut self.tx, TxEnd::Rollback),
             _ => match item.strip_prefix("max-affected=").and_then(|number| number.parse().ok()) {
                 Some(most) => first(&mut self.max_affected, most),
                 None => return false,
@@ -132,16 +143,49 @@ impl Prefer {
             Count::Planned => "count=planned",
             Count::Estimated => "count=estimated",
         });
+        let tx = self.tx.filter(|_| of_write).map(|tx| match tx {
+            TxEnd::Commit => "tx=commit",
+            TxEnd::Rollback => "tx=rollback",
+        });
         let handling = self.handling.map(|handling| match handling {
             Handling::Strict => "handling=strict",
             Handling::Lenient => "handling=lenient",
         });
         let most = self.max_affected.filter(|_| of_write).map(|most| format!("max-affected={most}"));
-        let words: Vec<&str> = [resolution, missing, returning, count, handling, most.as_deref()].into_iter().flatten().collect();
+        let words: Vec<&str> = [resolution, missing, returning, count, tx, handling, most.as_deref()].into_iter().flatten().collect();
         (!words.is_empty()).then(|| words.join(", "))
     }
 }
 
 fn first<T>(slot: &mut Option<T>, value: T) {
     slot.get_or_insert(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> RestResult<Prefer> {
+        Prefer::parse([text].into_iter())
+    }
+
+    #[test]
+    fn preferences_are_echoed_in_the_wires_order() {
+        let prefer =
+            parse("max-affected=5, handling=strict, tx=rollback, count=planned, return=minimal, missing=default, resolution=merge-duplicates");
+        let wanted = "resolution=merge-duplicates, missing=default, return=minimal, count=planned, tx=rollback, handling=strict, max-affected=5";
+        assert_eq!(prefer.unwrap().applied(true).as_deref(), Some(wanted));
+        assert_eq!(parse("count=exact, count=planned").unwrap().count, Some(Count::Exact));
+        assert_eq!(parse("handling=strict, colour=red").unwrap_err().code, "PGRST122");
+        assert_eq!(parse("max-affected=5, colour=red").unwrap(), Prefer::default());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(return|count|tx|max-affected|=|,| |-|5|strict|\\PC){0,10}") {
+            let _ = parse(&text);
+        }
+    }
 }

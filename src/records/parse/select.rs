@@ -1,7 +1,7 @@
 //! The grammar of `select`.
 
 use super::{EMBED_DEPTH, Field, SELECT_ITEMS, cursor::Cursor};
-use crate::records::error::{RestError, RestResult};
+use crate::records::error::RestResult;
 
 /// One item of `select`.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +17,44 @@ pub(crate) enum SelectItem {
         /// The type it is cast to.
         cast: Option<String>,
     },
+    /// What many rows come to.
+    Aggregate {
+        /// Its name in the answer, when it was given one.
+        alias: Option<String>,
+        /// The column; none for the rows themselves.
+        field: Option<Field>,
+        /// The type the column is cast to before.
+        before: Option<String>,
+        /// How they are put together.
+        function: Aggregate,
+        /// The type that the outcome is cast to.
+        cast: Option<String>,
+    },
     /// Rows of another table.
     Embed(EmbedItem),
+}
+
+/// How many values are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aggregate {
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+}
+
+impl Aggregate {
+    /// Its name on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+        }
+    }
 }
 
 /// Rows of another table, embedded.
@@ -80,19 +116,31 @@ fn item(cursor: &mut Cursor<'_>, count: &mut usize, depth: usize) -> RestResult<
         alias = Some(name);
         name = cursor.name()?;
     }
-    if cursor.rest().starts_with("()") && name == "count" {
-        return Err(aggregates());
+    if !spread && name == "count" && cursor.eat_word("()") {
+        let cast = cast(cursor)?;
+        return Ok(SelectItem::Aggregate { alias, field: None, before: None, function: Aggregate::Count, cast });
     }
     if spread || matches!(cursor.peek(), Some('!' | '(')) {
         return embed(cursor, (alias, name, spread), count, depth).map(SelectItem::Embed);
     }
     let (path, as_text) = cursor.json_path()?;
-    let cast = cast(cursor)?;
-    if cursor.eat('.') {
-        let called = cursor.take_while(|c| c.is_ascii_alphabetic());
-        return Err(if matches!(called, "sum" | "avg" | "min" | "max" | "count") { aggregates() } else { cursor.unexpected("an aggregate") });
+    let before = cast(cursor)?;
+    let field = Field { name, path, as_text };
+    if !cursor.eat('.') {
+        return Ok(SelectItem::Column { alias, field, cast: before });
     }
-    Ok(SelectItem::Column { alias, field: Field { name, path, as_text }, cast })
+    let function = match cursor.take_while(|c| c.is_ascii_alphabetic()) {
+        "count" => Aggregate::Count,
+        "sum" => Aggregate::Sum,
+        "avg" => Aggregate::Avg,
+        "min" => Aggregate::Min,
+        "max" => Aggregate::Max,
+        _ => return Err(cursor.unexpected("\"sum\", \"avg\", \"count\", \"min\" or \"max\"")),
+    };
+    cursor.expect('(')?;
+    cursor.expect(')')?;
+    let cast = cast(cursor)?;
+    Ok(SelectItem::Aggregate { alias, field: Some(field), before, function, cast })
 }
 
 fn cast(cursor: &mut Cursor<'_>) -> RestResult<Option<String>> {
@@ -116,8 +164,4 @@ fn embed(cursor: &mut Cursor<'_>, (alias, name, spread): (Option<String>, String
     let items = items(cursor, count, depth + 1)?;
     cursor.expect(')')?;
     Ok(EmbedItem { alias, name, hint, inner, spread, items })
-}
-
-fn aggregates() -> RestError {
-    RestError::new("PGRST123", "Use of aggregate functions is not allowed")
 }

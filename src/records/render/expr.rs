@@ -27,6 +27,7 @@ impl Renderer {
                 self.buf.push(")");
             }
             Expr::Compare(scalar, comparison, value) => self.compare(alias, scalar, *comparison, value),
+            Expr::Row(terms, comparison) => self.row(alias, terms, *comparison),
             Expr::In(scalar, values) => self.one_of(alias, scalar, values),
             Expr::IsNull(scalar) => {
                 self.scalar(alias, scalar);
@@ -37,10 +38,13 @@ impl Renderer {
                 self.buf.push(if *truth { " IS TRUE" } else { " IS FALSE" });
             }
             Expr::Like(scalar, pattern, fold) => self.like(alias, scalar, pattern, *fold),
-            Expr::Contains(scalar, json) => self.contains(alias, scalar, json),
+            Expr::Matches(scalar, pattern, fold) => self.matches(alias, scalar, pattern, *fold),
+            Expr::Contains(scalar, json) => self.contains(alias, scalar, json, false),
+            Expr::ContainedIn(scalar, json) => self.contains(alias, scalar, json, true),
             Expr::Exists(embed) => self.exists(alias, embed),
             Expr::Found(terms) => self.found(alias, terms),
             Expr::ReportsTo(column, manager) => self.reports_to(alias, column, *manager),
+            Expr::Below(column, root, steps) => self.below(alias, column, *root, *steps),
             Expr::Touched(column, ids) => {
                 self.column(alias, &column.name);
                 self.listed(column.kind, ids);
@@ -66,20 +70,24 @@ impl Renderer {
     fn compare(&mut self, alias: Alias, scalar: &Scalar, comparison: Comparison, value: &Value) {
         let as_json = scalar.kind() == Type::Json;
         self.comparable(alias, scalar);
-        self.buf.push(match comparison {
-            Comparison::Equal => " = ",
-            Comparison::NotEqual => " <> ",
-            Comparison::Greater => " > ",
-            Comparison::GreaterOrEqual => " >= ",
-            Comparison::Less => " < ",
-            Comparison::LessOrEqual => " <= ",
-            Comparison::DistinctFrom => " IS DISTINCT FROM ",
-        });
+        self.buf.push(operator(comparison));
         if as_json && self.is_sqlite() {
             self.buf.push("json(").push_value(value.clone()).push(")");
         } else {
             self.buf.push_value(value.clone());
         }
+    }
+
+    fn row(&mut self, alias: Alias, terms: &[(Scalar, Value)], comparison: Comparison) {
+        for (index, (scalar, _)) in terms.iter().enumerate() {
+            self.buf.push(if index == 0 { "(" } else { ", " });
+            self.scalar(alias, scalar);
+        }
+        self.buf.push(")").push(operator(comparison));
+        for (index, (_, value)) in terms.iter().enumerate() {
+            self.buf.push(if index == 0 { "(" } else { ", " }).push_value(value.clone());
+        }
+        self.buf.push(")");
     }
 
     /// JSON is compared as text on SQLite, so both sides are brought to one spelling.
@@ -135,56 +143,33 @@ impl Renderer {
         }
     }
 
-    fn contains(&mut self, alias: Alias, scalar: &Scalar, json: &Json) {
+    /// SQLite has no containment and no patterns; `json_contains` and `matches` are ours.
+    fn contains(&mut self, alias: Alias, scalar: &Scalar, json: &str, turned: bool) {
         if !self.is_sqlite() {
             self.scalar(alias, scalar);
-            self.buf.push(" @> ").push_value(json.clone());
+            self.buf.push(if turned { " <@ " } else { " @> " }).push_value(Value::Json(json.to_owned()));
             return;
         }
-        let mut path = Vec::new();
-        self.buf.push("(");
-        self.contains_at(alias, scalar, json, &mut path);
+        self.buf.push("json_contains(");
+        if turned {
+            self.buf.push_value(json).push(", ");
+            self.scalar(alias, scalar);
+        } else {
+            self.scalar(alias, scalar);
+            self.buf.push(", ").push_value(json);
+        }
         self.buf.push(")");
     }
 
-    /// SQLite has no containment: what is asked for is flattened into one condition for each value.
-    fn contains_at(&mut self, alias: Alias, scalar: &Scalar, json: &Json, path: &mut Vec<JsonStep>) {
-        match json {
-            Json::Object(members) => {
-                self.type_at(alias, scalar, path, "object");
-                for (key, value) in members {
-                    self.buf.push(" AND ");
-                    path.push(JsonStep::Key(key.clone()));
-                    self.contains_at(alias, scalar, value, path);
-                    path.pop();
-                }
-            }
-            Json::Array(items) => {
-                self.type_at(alias, scalar, path, "array");
-                for item in items {
-                    self.buf.push(" AND EXISTS (SELECT 1 FROM json_each(");
-                    self.masked(alias, scalar);
-                    self.buf.push(", ");
-                    self.json_path(&scalar.path, path);
-                    self.buf.push(") AS e WHERE json_quote(e.value) = json(").push_value(item.to_string()).push("))");
-                }
-            }
-            value => {
-                self.buf.push("json(");
-                self.masked(alias, scalar);
-                self.buf.push(" -> ");
-                self.json_path(&scalar.path, path);
-                self.buf.push(") = json(").push_value(value.to_string()).push(")");
-            }
+    fn matches(&mut self, alias: Alias, scalar: &Scalar, pattern: &str, fold: bool) {
+        if self.is_sqlite() {
+            self.buf.push(if fold { "matches_folded(" } else { "matches(" }).push_value(pattern).push(", ");
+            self.scalar(alias, scalar);
+            self.buf.push(")");
+        } else {
+            self.scalar(alias, scalar);
+            self.buf.push(if fold { " ~* " } else { " ~ " }).push_value(pattern);
         }
-    }
-
-    fn type_at(&mut self, alias: Alias, scalar: &Scalar, path: &[JsonStep], wanted: &'static str) {
-        self.buf.push("json_type(");
-        self.masked(alias, scalar);
-        self.buf.push(", ");
-        self.json_path(&scalar.path, path);
-        self.buf.push(") = ").push_literal(wanted);
     }
 
     fn exists(&mut self, outer: Alias, embed: &Embed) {
@@ -211,6 +196,15 @@ impl Renderer {
         self.buf.push(" AND e.manager_id = ").push_value(manager);
         self.buf.push(" UNION SELECT e.id FROM employees AS e JOIN reports AS r ON e.manager_id = r.id WHERE e.tenant_id = ");
         self.buf.push_value(self.tenant).push(") SELECT id FROM reports)");
+    }
+
+    /// The steps are counted, so that even a circle that was there before circles were refused comes to an end.
+    fn below(&mut self, alias: Alias, column: &Column, root: uuid::Uuid, steps: i64) {
+        self.column(alias, &column.name);
+        self.buf.push(" IN (WITH RECURSIVE below (id, steps) AS (SELECT e.id, ").pick("0", "0::bigint");
+        self.buf.push(" FROM employees AS e WHERE e.tenant_id = ").push_value(self.tenant).push(" AND e.id = ").push_value(root);
+        self.buf.push(" UNION SELECT e.id, b.steps + 1 FROM employees AS e JOIN below AS b ON e.manager_id = b.id WHERE e.tenant_id = ");
+        self.buf.push_value(self.tenant).push(" AND b.steps < ").push_value(steps).push(") SELECT id FROM below)");
     }
 
     fn found(&mut self, alias: Alias, terms: &Terms) {
@@ -287,7 +281,7 @@ impl Renderer {
         self.buf.push("CASE json_type(");
         self.masked(alias, scalar);
         self.buf.push(", ");
-        self.json_path(&scalar.path, &[]);
+        self.json_path(&scalar.path);
         self.buf.push(") WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(");
         self.json_inside(alias, scalar, true);
         self.buf.push(" AS TEXT) END");
@@ -298,7 +292,7 @@ impl Renderer {
         self.masked(alias, scalar);
         if self.is_sqlite() {
             self.buf.push(if as_text { " ->> " } else { " -> " });
-            self.json_path(&scalar.path, &[]);
+            self.json_path(&scalar.path);
         } else {
             let last = scalar.path.len().saturating_sub(1);
             for (index, step) in scalar.path.iter().enumerate() {
@@ -313,9 +307,9 @@ impl Renderer {
     }
 
     /// SQLite's path: `'$."a"[0]'`. The grammar keeps quotes and backslashes out of keys.
-    fn json_path(&mut self, path: &[JsonStep], more: &[JsonStep]) {
+    fn json_path(&mut self, path: &[JsonStep]) {
         let mut text = String::from("$");
-        for step in path.iter().chain(more) {
+        for step in path {
             match step {
                 JsonStep::Key(key) => text.extend([".\"", key, "\""]),
                 JsonStep::Index(index) if *index < 0 => text.extend(["[#", &index.to_string(), "]"]),
@@ -335,6 +329,18 @@ impl Renderer {
         self.buf.push(" THEN ");
         self.column(alias, &scalar.column.name);
         self.buf.push(" END");
+    }
+}
+
+fn operator(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => " = ",
+        Comparison::NotEqual => " <> ",
+        Comparison::Greater => " > ",
+        Comparison::GreaterOrEqual => " >= ",
+        Comparison::Less => " < ",
+        Comparison::LessOrEqual => " <= ",
+        Comparison::DistinctFrom => " IS DISTINCT FROM ",
     }
 }
 

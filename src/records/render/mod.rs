@@ -9,8 +9,8 @@ mod write;
 
 pub(super) use self::{
     expr::as_json,
-    read::{count, select},
-    write::{Inserted, delete, insert, select_targets, update},
+    read::{Beside, count, count_up_to, estimate, select},
+    write::{delete, insert, select_targets, update},
 };
 use crate::{
     db::{Dialect, SqlBuf},

@@ -10,15 +10,12 @@ use crate::{
     db::{Dialect, SqlBuf, Timestamp, Type, Value},
     records::{
         catalog::{Column, Table},
-        plan::{Conflict, Expr, Insert, OnConflict, Update},
+        plan::{Conflict, Expr, Insert, OnConflict, Scalar, Update},
     },
     tenants::TenantId,
 };
 
-/// What an insert tells of each row it made or changed: its key, and its version, which is 1 for a new one.
-pub(crate) type Inserted = (uuid::Uuid, i64);
-
-/// The statement that makes rows. One row is bound value by value; many come as one JSON array, so that the statement's text does not
+/// The statement that makes rows and answers the key of each, and its version, which is 1 for a new one. One row is bound value by value; many come as one JSON array, so that the statement's text does not
 /// depend on how many there are.
 pub(crate) fn insert(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &Insert) -> SqlBuf {
     let mut renderer = Renderer::new(dialect, tenant);
@@ -41,8 +38,8 @@ pub(crate) fn insert(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &
     renderer.buf
 }
 
-/// The statement that changes rows and answers their keys.
-pub(crate) fn update(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &Update) -> SqlBuf {
+/// The statement that changes the rows with these keys, a JSON array, and answers keys and versions.
+pub(crate) fn update(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &Update, ids: &str) -> SqlBuf {
     let mut renderer = Renderer::new(dialect, tenant);
     let alias = renderer.alias();
     renderer.buf.push("UPDATE ").push_ident(&plan.table.name).push(" AS ");
@@ -55,23 +52,33 @@ pub(crate) fn update(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &
     renderer.buf.push(" WHERE ");
     renderer.of_tenant(alias);
     renderer.buf.push(" AND ");
-    renderer.expr(alias, &plan.filter);
-    renderer.buf.push(" AND ");
-    renderer.expr(alias, &plan.allowed);
+    renderer.column(alias, key(&plan.table));
+    renderer.listed(Type::Uuid, ids);
     renderer.returning(&plan.table);
     renderer.buf
 }
 
-/// The statement that finds the keys of the rows that a write is about to touch. PostgreSQL holds them until the write is done; SQLite
-/// has one writer.
-pub(crate) fn select_targets(dialect: Dialect, tenant: TenantId, table: &Table, filter: &Expr) -> SqlBuf {
+/// The statement that finds the rows that a write is about to touch: key, version, whether it may be written, and the version as the asker
+/// sees it. PostgreSQL holds them until the write is done, and waits for them in one order; SQLite has one writer.
+pub(crate) fn select_targets(dialect: Dialect, tenant: TenantId, table: &Table, filter: &Expr, allowed: &Expr, version: Option<&Scalar>) -> SqlBuf {
     let mut renderer = Renderer::new(dialect, tenant);
     let alias = renderer.alias();
     renderer.buf.push("SELECT ");
     renderer.column(alias, key(table));
+    renderer.buf.push(", ");
+    renderer.column(alias, "version");
+    renderer.buf.push(", coalesce(");
+    renderer.expr(alias, allowed);
+    renderer.buf.push(", FALSE), ");
+    match version {
+        Some(version) => renderer.scalar(alias, version),
+        None => drop(renderer.buf.pick("NULL", "NULL::bigint")),
+    }
     renderer.tenants_rows(&table.name, alias);
     renderer.buf.push(" AND ");
     renderer.expr(alias, filter);
+    renderer.buf.push(" ORDER BY ");
+    renderer.column(alias, key(table));
     renderer.buf.pick("", " FOR UPDATE");
     renderer.buf
 }

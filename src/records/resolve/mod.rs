@@ -19,7 +19,10 @@ use super::{
     plan::{Cast, Comparison, Expr, Scalar},
     rights::{Access, Action, Asker, Rows, Scope},
 };
-use crate::db::{Timestamp, Type, Value};
+use crate::{
+    crypto::MasterKey,
+    db::{Timestamp, Type, Value},
+};
 
 pub(super) use self::read::bad_range;
 pub(super) use self::value::{Cell, parse_value};
@@ -38,6 +41,10 @@ pub(super) struct Resolver<'r> {
     pub tenant: i64,
     /// The present moment.
     pub now: Timestamp,
+    /// Whether the tenant lets rows be put together.
+    pub aggregates: bool,
+    /// What signs cursors.
+    pub key: &'r Arc<MasterKey>,
 }
 
 /// A table in the sight of an asker.
@@ -58,6 +65,16 @@ impl Resolver<'_> {
             .table(name)
             .cloned()
             .ok_or_else(|| RestError::new("PGRST205", format!("Could not find the table 'public.{name}' in the schema cache")))
+    }
+
+    /// A column of a table as the asker sees it.
+    pub(super) fn scalar(&self, table: &Arc<Table>, name: &str) -> RestResult<Scalar> {
+        self.level(table)?.scalar(self, name)
+    }
+
+    /// Whether the asker may see anything of the table at all.
+    pub(super) fn may_read(&self, table: &Arc<Table>) -> RestResult<()> {
+        self.level(table).map(drop)
     }
 
     fn denied_table(&self, name: &str) -> RestError {

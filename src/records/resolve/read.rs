@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{Level, MAX_ROWS, Resolver, cast, filter::Sight};
-use crate::records::{
-    catalog::Table,
-    error::{RestError, RestResult},
-    parse::{Condition, EmbedItem, Field, FtsKind, JsonStep, OrderTerm, QueryString, SelectItem},
-    plan::{Embed, Expr, Join, Order, OrderBy, Output, Read, Scalar},
-    search::Terms,
+use super::{Level, MAX_ROWS, Resolver, cast, filter::Sight, value::type_name};
+use crate::{
+    crypto::{hex, sha256},
+    db::Type,
+    records::{
+        catalog::Table,
+        error::{RestError, RestResult},
+        keyset::{self, Keyset},
+        parse::{Aggregate, Condition, EmbedItem, Field, FtsKind, JsonStep, OrderTerm, QueryString, SelectItem},
+        plan::{Embed, Expr, Join, Order, OrderBy, Output, Read, Scalar},
+        search::Terms,
+    },
 };
+
+/// The virtual column that holds a row's cursor.
+pub(super) const CURSOR: &str = "_cursor";
 
 /// An embedded resource and what it is called.
 pub(super) struct Embedded {
@@ -81,11 +89,45 @@ fn take<'q, T: Copy>(all: &mut Vec<(&'q [String], T)>, name: &str) -> Vec<(&'q [
 }
 
 impl Resolver<'_> {
-    /// What a GET is to read.
-    pub(crate) fn read(&self, table: &Arc<Table>, query: &QueryString) -> RestResult<Read> {
-        let mut read = self.read_level(table, query.select.as_deref(), Said::by(query), query.search.as_deref())?;
-        read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+    /// What a GET is to read. Without `all` no more rows than one answer may have.
+    pub(crate) fn read(&self, table: &Arc<Table>, query: &QueryString, all: bool) -> RestResult<Read> {
+        let is_cursor =
+            |item: &SelectItem| matches!(item, SelectItem::Column { alias: None, field, .. } if field.name == CURSOR && field.path.is_empty());
+        let shows_cursor = query.select.iter().flatten().any(is_cursor);
+        let items = query.select.as_ref().map(|items| items.iter().filter(|item| !is_cursor(item)).cloned().collect::<Vec<_>>());
+        let mut read = self.read_level(table, items.as_deref(), Said::by(query), query.search.as_deref())?;
+        if shows_cursor || query.after.is_some() {
+            self.page_by_key(&mut read, query)?;
+            read.shows_cursor = shows_cursor;
+        }
+        if !all || read.is_grouped() {
+            read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+        }
         Ok(read)
+    }
+
+    /// Orders rows to their last, so that the next page can begin after any of them.
+    pub(crate) fn page_by_key(&self, read: &mut Read, query: &QueryString) -> RestResult<()> {
+        if read.is_grouped() {
+            return Err(RestError::new("PGRST127", "Feature not implemented").details("Rows that were put together can't be paged by a cursor"));
+        }
+        let mut terms = read.order.clone();
+        for name in &read.table.primary_key {
+            let key = self.scalar(&read.table, name)?;
+            if !terms.iter().any(|order| matches!(&order.by, OrderBy::Value(by) if by.is_same(&key))) {
+                let descending = terms.last().is_some_and(|last| last.descending);
+                terms.push(Order { by: OrderBy::Value(key), descending, nulls_first: descending });
+            }
+        }
+        let asked = sha256(format!("{:?}{:?}{:?}", query.filters, query.orders, query.search).as_bytes());
+        let place = format!("cursors/{}/{}/{}", self.tenant, read.table.name, hex(&asked));
+        let keyset = Keyset::new(terms.clone(), place, Arc::clone(self.key))?;
+        if let Some(cursor) = query.after.as_deref().filter(|cursor| !cursor.is_empty()) {
+            read.after = Some(keyset.after_cursor(cursor)?);
+        }
+        read.order = terms;
+        read.keyset = Some(keyset);
+        Ok(())
     }
 
     /// What a write is to answer: as [`Self::read`], but the filters of the table itself chose the rows and are done with.
@@ -94,7 +136,11 @@ impl Resolver<'_> {
         said.filters.retain(|(path, _)| !path.is_empty());
         said.limits.retain(|(path, _)| !path.is_empty());
         said.offsets.retain(|(path, _)| !path.is_empty());
-        self.read_level(table, query.select.as_deref(), said, None)
+        let read = self.read_level(table, query.select.as_deref(), said, None)?;
+        if read.is_grouped() {
+            return Err(RestError::new("PGRST127", "Feature not implemented").details("The rows that a write answers can't be put together"));
+        }
+        Ok(read)
     }
 
     /// Which rows a write was told to touch, of those in sight.
@@ -116,12 +162,21 @@ impl Resolver<'_> {
         }
         let sight = Sight { level: &level, embeds: &embeds };
         for (_, condition) in &said.filters {
-            filter = filter.and(self.condition(&sight, condition, &mut found)?);
+            filter = filter.and(keyset::rewritten(self.condition(&sight, condition, &mut found)?));
         }
         let order = self.order(&sight, &said, found)?;
         let filter = self.within(table, &level.base).and(filter);
         let (limit, offset) = page(&said)?;
-        Ok(Read { table: Arc::clone(table), output, filter, order, limit, offset })
+        let mut read =
+            Read { table: Arc::clone(table), output, filter, order, limit, offset, version: None, keyset: None, after: None, shows_cursor: false };
+        if read.is_grouped() {
+            if said.orders.is_empty() {
+                read.order = Vec::new();
+            }
+            self.order_of_groups(&read)?;
+            check_groups(&read)?;
+        }
+        Ok(read)
     }
 
     /// The members of a row's object, the embedded resources, and what `!inner` asks of the row.
@@ -136,6 +191,10 @@ impl Resolver<'_> {
                     }
                 }
                 SelectItem::Column { alias, field, cast } => output.push(self.value(level, alias.as_deref(), field, cast.as_deref())?),
+                SelectItem::Aggregate { alias, field, before, function, cast } => {
+                    let of = (field.as_ref(), before.as_deref());
+                    output.push(self.aggregate(level, alias.as_deref(), of, *function, cast.as_deref())?);
+                }
                 SelectItem::Embed(item) => {
                     let embedded = self.embed(level, item, said)?;
                     if item.inner {
@@ -162,17 +221,73 @@ impl Resolver<'_> {
         Ok(Output::Value { key, value })
     }
 
+    /// A column that is kept from the asker can't be put together either, and one that is kept in some rows is null in them.
+    fn aggregate(
+        &self,
+        level: &Level,
+        alias: Option<&str>,
+        (field, before): (Option<&Field>, Option<&str>),
+        function: Aggregate,
+        to: Option<&str>,
+    ) -> RestResult<Output> {
+        if !self.aggregates {
+            return Err(RestError::new("PGRST123", "Use of aggregate functions is not allowed"));
+        }
+        let mut of = field.map(|field| level.field(self, field)).transpose()?;
+        if let (Some(scalar), Some(before)) = (&mut of, before) {
+            scalar.cast = cast(scalar, before)?;
+        }
+        if let Some(scalar) = &of {
+            check_aggregate(function, scalar.kind())?;
+        }
+        let as_text = match to.map(str::to_ascii_lowercase).as_deref() {
+            None => false,
+            Some("text" | "varchar") => true,
+            Some(other) => {
+                return Err(
+                    RestError::new("42846", format!("cannot cast the result of {} to {other}", function.name())).hint("It can be cast to text.")
+                );
+            }
+        };
+        Ok(Output::Aggregate { key: alias.unwrap_or(function.name()).to_owned(), function, of, as_text })
+    }
+
     fn embed(&self, level: &Level, item: &EmbedItem, said: &mut Said<'_>) -> RestResult<Embedded> {
         let relation = self.relation(&level.table, &item.name, item.hint.as_deref())?;
         let inner = self.level(&relation.table)?;
         let join = Join { outer: level.scalar(self, &relation.outer)?, inner: inner.scalar(self, &relation.inner)? };
         let name = item.alias.as_deref().unwrap_or(&item.name);
-        let mut read = self.read_level(&relation.table, Some(&item.items), said.of(name), None)?;
+        // `messages(count)` is how stock clients' own manual counts what belongs to a row; it tells no more than the rows would.
+        let counts = is_count(&item.items) && relation.table.column("count").is_none();
+        let counting = [SelectItem::Aggregate { alias: None, field: None, before: None, function: Aggregate::Count, cast: None }];
+        let resolver = Resolver { aggregates: self.aggregates || counts, ..*self };
+        let items = if counts { &counting[..] } else { &item.items[..] };
+        let mut read = resolver.read_level(&relation.table, Some(items), said.of(name), None)?;
+        if read.is_grouped() && (relation.one || item.spread) {
+            return Err(RestError::new("PGRST127", "Feature not implemented")
+                .details("Only rows of a to-many relationship can be put together, and not spread"));
+        }
         if !relation.one {
             read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
         }
         let embed = Embed { one: relation.one, join, read };
         Ok(Embedded { alias: item.alias.clone(), name: item.name.clone(), embed })
+    }
+
+    /// Rows that were put together have no order but that of what they were grouped by.
+    fn order_of_groups(&self, read: &Read) -> RestResult<()> {
+        let is_grouped_by = |order: &Order| {
+            let OrderBy::Value(by) = &order.by else { return false };
+            read.output.iter().any(|member| matches!(member, Output::Value { value, .. } if value.is_same(by)))
+        };
+        match read.order.iter().find(|order| !is_grouped_by(order)) {
+            None => Ok(()),
+            Some(order) => {
+                let name = if let OrderBy::Value(by) = &order.by { by.column.name.as_str() } else { "search" };
+                let message = format!("column \"{}.{name}\" must appear in the GROUP BY clause or be used in an aggregate function", read.table.name);
+                Err(RestError::new("42803", message))
+            }
+        }
     }
 
     fn order(&self, sight: &Sight<'_>, said: &Said<'_>, found: Option<Terms>) -> RestResult<Vec<Order>> {
@@ -225,17 +340,41 @@ fn show(output: &mut Vec<Output>, item: &EmbedItem, embedded: &Embedded) -> Rest
         output.push(Output::Embed { key: embedded.key().to_owned(), embed: embed.clone() });
         return Ok(());
     }
-    if !embed.one {
-        return Err(RestError::new("PGRST127", "Feature not implemented").details("Spreading a to-many relationship is not offered"));
-    }
     for member in &embed.read.output {
-        let Output::Value { key, .. } = member else {
-            return Err(RestError::new("PGRST127", "Feature not implemented").details("Spreading an embedded resource's own embeds is not offered"));
-        };
         let lifted = Embed { read: Read { output: vec![member.clone()], ..embed.read.clone() }, ..embed.clone() };
-        output.push(Output::Lifted { key: key.clone(), embed: lifted });
+        output.push(Output::Lifted { key: member.key().to_owned(), embed: lifted });
     }
     Ok(())
+}
+
+fn is_count(items: &[SelectItem]) -> bool {
+    matches!(items, [SelectItem::Column { alias: None, field, cast: None }] if field.name == "count" && field.path.is_empty())
+}
+
+fn check_aggregate(function: Aggregate, kind: Type) -> RestResult<()> {
+    let fits = match function {
+        Aggregate::Count => true,
+        Aggregate::Sum | Aggregate::Avg => matches!(kind, Type::I64 | Type::F64),
+        Aggregate::Min | Aggregate::Max => matches!(kind, Type::I64 | Type::F64 | Type::Text | Type::Date | Type::Timestamp),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(RestError::new("42883", format!("function {}({}) does not exist", function.name(), type_name(kind)))
+        .hint("No function matches the given name and argument types. You might need to add explicit type casts."))
+}
+
+/// What rows can be grouped by: values of theirs, and what one row that they refer to says.
+fn check_groups(read: &Read) -> RestResult<()> {
+    let fits = |member: &Output| match member {
+        Output::Value { .. } | Output::Aggregate { .. } => true,
+        Output::Embed { embed, .. } => embed.one && embed.join.outer.mask.is_none(),
+        Output::Lifted { embed, .. } => embed.one && !member.is_json(),
+    };
+    if read.output.iter().all(fits) {
+        return Ok(());
+    }
+    Err(RestError::new("PGRST127", "Feature not implemented").details("Rows can't be grouped by the rows that belong to them"))
 }
 
 /// A member said twice is answered once: the last.

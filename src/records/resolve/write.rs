@@ -13,8 +13,8 @@ use crate::{
     records::{
         catalog::{Column, Default, Table},
         error::{RestError, RestResult},
-        parse::{Missing, QueryString, Resolution},
-        plan::{Conflict, Delete, Expr, Insert, OnConflict, Update},
+        parse::{Condition, IfMatch, Missing, Operand, Operator, QueryString, Resolution},
+        plan::{self, Comparison, Conflict, Delete, Expr, Guard, Insert, OnConflict, Scalar, Update},
         rights::{Access, Action, Rows},
         search,
     },
@@ -48,7 +48,7 @@ impl Resolver<'_> {
     pub(crate) fn insert(&self, table: &Arc<Table>, query: &QueryString, body: Body, upsert: Upsert) -> RestResult<Insert> {
         let access = self.asker.access(table);
         let row = access.row(Action::Insert, table);
-        if row == Rows::None {
+        if table.read_only || row == Rows::None {
             return Err(self.denied_table(&table.name));
         }
         let given = self.given_columns(table, &access, Action::Insert, &body.keys)?;
@@ -65,46 +65,190 @@ impl Resolver<'_> {
         Ok(Insert { table: Arc::clone(table), columns, rows, conflict, check })
     }
 
-    /// What a PATCH is to change.
-    pub(crate) fn update(&self, table: &Arc<Table>, query: &QueryString, body: Body) -> RestResult<Update> {
-        let access = self.asker.access(table);
-        if access.any(Action::Update) == Rows::None {
+    /// What a PUT is to make or change: the one row that its filters name.
+    pub(crate) fn put(&self, table: &Arc<Table>, query: &QueryString, body: Body, missing: Missing) -> RestResult<Insert> {
+        if self.asker.access(table).row(Action::Insert, table) == Rows::None {
             return Err(self.denied_table(&table.name));
         }
+        if !query.limits.is_empty() || !query.offsets.is_empty() {
+            return Err(RestError::new("PGRST114", "limit/offset querystring parameters are not allowed for PUT"));
+        }
+        let named: Vec<(&str, &str)> = query
+            .filters
+            .iter()
+            .filter_map(|filter| {
+                let name = equals(&filter.what).filter(|_| filter.path.is_empty())?;
+                if let Condition::Compare { operand: Operand::Text(text), .. } = &filter.what { Some((name, text.as_str())) } else { None }
+            })
+            .collect();
+        let is_key = named.len() == query.filters.len()
+            && named.len() == table.primary_key.len()
+            && table.primary_key.iter().all(|own| named.iter().any(|(name, _)| name == own));
+        if !is_key {
+            return Err(RestError::new("PGRST105", "Filters must include all and only primary key columns with 'eq' operators"));
+        }
+        let fits = |row: &Vec<Option<Cell>>| {
+            named.iter().all(|(name, text)| {
+                let cell = body.keys.iter().position(|key| key == name).and_then(|place| row.get(place).cloned().flatten());
+                let kind = table.column(name).map_or(crate::db::Type::Text, |column| column.kind);
+                let wanted = super::parse_value(kind, text);
+                matches!((cell.map(|cell| cell.typed(kind)), wanted), (Some(Ok(own)), Ok(wanted)) if own == wanted)
+            })
+        };
+        if body.rows.len() != 1 || !body.rows.iter().all(fits) {
+            return Err(RestError::new("PGRST115", "Payload values do not match URL in primary key column(s)"));
+        }
+        let query = QueryString { on_conflict: None, ..query.clone() };
+        self.insert(table, &query, body, Upsert { resolution: Some(Resolution::Merge), missing })
+    }
+
+    /// What a PATCH is to change.
+    pub(crate) fn update(&self, table: &Arc<Table>, query: &QueryString, body: Body, if_match: Option<IfMatch>) -> RestResult<Update> {
+        let access = self.updatable(table)?;
         if !has_filter(query) {
             return Err(unfiltered("UPDATE"));
         }
         let given = self.given_columns(table, &access, Action::Update, &body.keys)?;
-        let filter = self.target(table, query)?;
-        let mut row = body.rows.into_iter().next().unwrap_or_default();
+        let (filter, guard) = self.guarded_target(table, query, if_match)?;
+        let row = body.rows.into_iter().next().unwrap_or_default();
+        let (set, allowed) = self.changes(table, &access, &given, row)?;
+        Ok(Update { table: Arc::clone(table), set, filter, allowed, guard })
+    }
+
+    /// What a PATCH of many rows is to change: each names its row by the key, and may say which version it changes.
+    pub(crate) fn update_each(&self, table: &Arc<Table>, query: &QueryString, body: Body) -> RestResult<Vec<Update>> {
+        let access = self.updatable(table)?;
+        let key = query.on_conflict.clone().filter(|columns| !columns.is_empty()).unwrap_or_else(|| table.primary_key.clone());
+        if !table.is_key(&key.iter().map(String::as_str).collect::<Vec<_>>()) {
+            return Err(no_such_key());
+        }
+        let place = |name: &str| body.keys.iter().position(|own| own == name);
+        let key_places = key.iter().map(|name| place(name).ok_or_else(|| without_key(name))).collect::<RestResult<Vec<_>>>()?;
+        let version_place = place("version");
+        let keys: Vec<String> = body.keys.iter().map(|name| if key.contains(name) { String::new() } else { name.clone() }).collect();
+        let given = self.given_columns(table, &access, Action::Update, &keys)?;
+        let base = self.target(table, query)?;
+        let (version, level) = (self.version(table).ok(), self.level(table)?);
+        let mut updates = Vec::with_capacity(body.rows.len());
+        let mut met = HashSet::new();
+        for mut row in body.rows {
+            let (mut filter, mut named) = (base.clone(), Vec::new());
+            for (name, &place) in key.iter().zip(&key_places) {
+                let scalar = level.scalar(self, name)?;
+                let cell = row.get_mut(place).and_then(Option::take).ok_or_else(|| without_key(name))?;
+                let value = cell.typed(scalar.column.kind)?;
+                named.push(super::super::render::as_json(&value).to_string());
+                filter = filter.and(Expr::Compare(scalar, Comparison::Equal, value));
+            }
+            let named = format!("({})=({})", key.join(", "), named.join(", ").replace('"', ""));
+            if !met.insert(named.clone()) {
+                return Err(RestError::new("21000", "UPDATE command cannot affect row a second time").details(format!("Key {named} is there twice.")));
+            }
+            let versions = match version_place.and_then(|place| row.get_mut(place)).and_then(Option::take) {
+                Some(cell) => match cell.typed(crate::db::Type::I64)? {
+                    Value::I64(version) => Some(vec![version]),
+                    _ => None,
+                },
+                None => None,
+            };
+            if versions.is_some() {
+                self.version(table)?;
+            }
+            let (set, allowed) = self.changes(table, &access, &given, row)?;
+            let guard = Guard { version: version.clone(), versions, must_exist: Some(plan::Missing::Key(named)) };
+            updates.push(Update { table: Arc::clone(table), set, filter, allowed, guard });
+        }
+        Ok(updates)
+    }
+
+    /// Whether a body with these keys names each of its rows.
+    pub(crate) fn has_key(&self, table: &Table, query: &QueryString, keys: &[String]) -> bool {
+        let key = query.on_conflict.as_ref().filter(|columns| !columns.is_empty()).unwrap_or(&table.primary_key);
+        key.iter().all(|column| keys.contains(column))
+    }
+
+    fn updatable(&self, table: &Arc<Table>) -> RestResult<Access> {
+        let access = self.asker.access(table);
+        if table.read_only || access.any(Action::Update) == Rows::None {
+            return Err(self.denied_table(&table.name));
+        }
+        Ok(access)
+    }
+
+    /// The values that a row is given, and the rows in which all of them may be changed.
+    fn changes(
+        &self,
+        table: &Arc<Table>,
+        access: &Access,
+        given: &[(usize, Arc<Column>)],
+        mut row: Vec<Option<Cell>>,
+    ) -> RestResult<(Vec<(Arc<Column>, Value)>, Expr)> {
         let mut allowed = Expr::Always;
         let mut set = Vec::new();
         for (index, column) in given {
-            let Some(cell) = row.get_mut(index).and_then(Option::take) else { continue };
+            let Some(cell) = row.get_mut(*index).and_then(Option::take) else { continue };
             let mut value = cell.typed(column.kind)?;
-            check_length(table, &column, &value)?;
+            check_length(table, column, &value)?;
             if matches!(value, Value::Null(_)) && !column.nullable {
-                return Err(null_refused(table, &column));
+                return Err(null_refused(table, column));
             }
-            fold_address(table, &column, &mut value);
-            allowed = allowed.and(self.within(table, &access.column(Action::Update, &column)));
-            set.push((column, value));
+            fold_address(table, column, &mut value);
+            allowed = allowed.and(self.within(table, &access.column(Action::Update, column)));
+            set.push((Arc::clone(column), value));
         }
-        Ok(Update { table: Arc::clone(table), set, filter, allowed })
+        Ok((set, allowed))
     }
 
     /// What a DELETE is to remove.
-    pub(crate) fn delete(&self, table: &Arc<Table>, query: &QueryString) -> RestResult<Delete> {
+    pub(crate) fn delete(&self, table: &Arc<Table>, query: &QueryString, if_match: Option<IfMatch>) -> RestResult<Delete> {
         let access = self.asker.access(table);
         let rows = access.row(Action::Delete, table);
-        if rows == Rows::None {
+        if table.read_only || rows == Rows::None {
             return Err(self.denied_table(&table.name));
         }
         if !has_filter(query) {
             return Err(unfiltered("DELETE"));
         }
-        let filter = self.target(table, query)?;
-        Ok(Delete { table: Arc::clone(table), filter, allowed: self.within(table, &rows) })
+        let (filter, guard) = self.guarded_target(table, query, if_match)?;
+        Ok(Delete { table: Arc::clone(table), filter, allowed: self.within(table, &rows), guard })
+    }
+
+    /// The version of a row as the asker sees it.
+    pub(crate) fn version(&self, table: &Arc<Table>) -> RestResult<Scalar> {
+        self.scalar(table, "version")
+    }
+
+    /// Whether the filters name one row by a key.
+    pub(crate) fn names_one_row(&self, table: &Table, query: &QueryString) -> bool {
+        let named: Vec<&str> = query.filters.iter().filter_map(|filter| if filter.path.is_empty() { equals(&filter.what) } else { None }).collect();
+        let has = |key: &[String]| key.iter().all(|column| named.contains(&column.as_str()));
+        has(&table.primary_key) || table.uniques.iter().any(|unique| has(&unique.columns))
+    }
+
+    /// The rows that a write names and what must be so before: `If-Match`, or `version=eq.N` beside filters that name one row. Elsewhere
+    /// that is a filter like any other.
+    fn guarded_target(&self, table: &Arc<Table>, query: &QueryString, if_match: Option<IfMatch>) -> RestResult<(Expr, Guard)> {
+        let mut guard = Guard { version: self.version(table).ok(), ..Guard::default() };
+        if let Some(if_match) = if_match {
+            guard.version = Some(self.version(table)?);
+            guard.must_exist = Some(plan::Missing::Precondition);
+            guard.versions = match if_match {
+                IfMatch::Any => None,
+                IfMatch::Versions(versions) => Some(versions),
+            };
+        }
+        let mut query = query.clone();
+        if guard.versions.is_none() && self.names_one_row(table, &query) {
+            let place = query.filters.iter().position(|filter| filter.path.is_empty() && equals(&filter.what) == Some("version"));
+            if let Some(Condition::Compare { operand: Operand::Text(text), .. }) = place.map(|place| query.filters.remove(place).what) {
+                guard.version = Some(self.version(table)?);
+                guard.versions = match super::parse_value(crate::db::Type::I64, &text)? {
+                    Value::I64(version) => Some(vec![version]),
+                    _ => None,
+                };
+            }
+        }
+        Ok((self.target(table, &query)?, guard))
     }
 
     /// The columns that a body names, with their places in it. What the server keeps itself is passed over, so that a row that was read
@@ -112,6 +256,10 @@ impl Resolver<'_> {
     fn given_columns(&self, table: &Table, access: &Access, action: Action, keys: &[String]) -> RestResult<Vec<(usize, Arc<Column>)>> {
         let mut given = Vec::new();
         for (index, key) in keys.iter().enumerate() {
+            // The name of a key that was read already.
+            if key.is_empty() {
+                continue;
+            }
             let Some(column) = table.column(key) else {
                 return Err(if access.is_everything() { unknown_key(table, key) } else { self.no_column(table, access, key) });
             };
@@ -193,7 +341,7 @@ impl Resolver<'_> {
             }
         }
         if !table.is_key(&columns.iter().map(String::as_str).collect::<Vec<_>>()) {
-            return Err(RestError::new("42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification"));
+            return Err(no_such_key());
         }
         if resolution == Resolution::Ignore {
             return Ok(Conflict { columns, then: OnConflict::Ignore });
@@ -266,6 +414,23 @@ fn has_filter(query: &QueryString) -> bool {
 
 fn unfiltered(verb: &str) -> RestError {
     RestError::new("21000", format!("{verb} requires a WHERE clause"))
+}
+
+fn no_such_key() -> RestError {
+    RestError::new("42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification")
+}
+
+fn without_key(name: &str) -> RestError {
+    RestError::new("PGRST102", format!("Every row should have the key \"{name}\""))
+        .hint("Name another key by on_conflict, or filter and send one object.")
+}
+
+/// The column that a condition compares with one value by `eq`.
+fn equals(condition: &Condition) -> Option<&str> {
+    match condition {
+        Condition::Compare { field, negated: false, operator: Operator::Eq, quantifier: None, .. } if field.path.is_empty() => Some(&field.name),
+        _ => None,
+    }
 }
 
 fn unknown_key(table: &Table, key: &str) -> RestError {

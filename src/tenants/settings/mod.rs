@@ -72,8 +72,20 @@ pub struct TenantSettings {
     pub captcha: CaptchaSettings,
     /// Who is asked, or told, when something happens to users.
     pub hooks: HookSettings,
+    /// What may be asked of records.
+    pub records: RecordSettings,
     /// Who may see which files.
     pub storage: StorageSettings,
+}
+
+/// What may be asked of records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordSettings {
+    /// Whether rows may be put together: `sum()`, `avg()`, `min()`, `max()`, `count()`. They reach no field that the caller may not read.
+    pub aggregates: bool,
+    /// Whether `Prefer: tx=rollback` undoes a write after answering it.
+    pub rollback: bool,
 }
 
 /// Who may become a user.

@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("storage", &["app", "auth", "blobs", "clock", "config", "crypto", "db", "error", "http", "jobs", "tenants"]),
     ("router", &["app", "auth", "health", "http", "records", "storage", "tenants"]),
     ("health", &["app", "db", "error", "http"]),
-    ("server", &["app", "auth", "clock", "config", "error", "http", "jobs", "mail", "router", "storage", "tenants"]),
+    ("server", &["app", "auth", "clock", "config", "error", "http", "jobs", "mail", "records", "router", "storage", "tenants"]),
     ("cli", &["app", "auth", "clock", "config", "db", "error", "health", "http", "logging", "records", "router", "server", "storage", "tenants"]),
     ("main", &["cli"]),
     (

@@ -109,8 +109,27 @@ fn condition() -> impl Strategy<Value = String> {
         "status",
         "search",
     ]);
-    let operator =
-        prop::sample::select(vec!["eq", "neq", "gt", "lte", "like", "ilike", "is", "in", "isdistinct", "cs", "wfts", "fts", "eq(any)", "like(all)"]);
+    let operator = prop::sample::select(vec![
+        "eq",
+        "neq",
+        "gt",
+        "lte",
+        "like",
+        "ilike",
+        "is",
+        "in",
+        "isdistinct",
+        "cs",
+        "cd",
+        "ov",
+        "match",
+        "imatch",
+        "wfts",
+        "fts",
+        "eq(any)",
+        "like(all)",
+        "match(any)",
+    ]);
     let value = prop::sample::select(vec![
         "1",
         "null",

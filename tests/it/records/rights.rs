@@ -119,13 +119,36 @@ fn oracles(id: &str) -> Vec<String> {
         "departments?select=name,employees(id,compensations(base_minor))".to_owned(),
         "job_assignments?select=id,employees(compensations(base_minor))".to_owned(),
         "employees/_search?q=person&select=id,compensations(base_minor)".to_owned(),
+        "compensations?select=base_minor.sum()".to_owned(),
+        "compensations?select=count()".to_owned(),
+        "employees?select=id,compensations(count)".to_owned(),
+        "employees?select=id,compensations(base_minor.max())".to_owned(),
+        "employees?select=status,count(),compensations(base_minor)".to_owned(),
+        "payroll_runs?select=totals->gross".to_owned(),
+        "payroll_runs?select=count()&totals->>gross=match.7".to_owned(),
+        "payroll_runs?totals=cs.{\"gross\":777123}".to_owned(),
+        "rpc/search_employees?q=person&select=id,compensations(base_minor)".to_owned(),
+        format!("rpc/org_tree?root={id}&select=id,compensations(base_minor)"),
+        format!("rpc/org_tree?root={id}&compensations.base_minor=gt.1&select=id,compensations()"),
     ];
     for column in ["base_minor", "gross_minor", "salary"] {
         paths.extend([
             format!("employees?select={column}"),
             format!("employees?{column}=gt.1"),
+            format!("employees?{column}=match.7"),
+            format!("employees?{column}=gt(any).{{1,2}}"),
+            format!("employees?select={column}.sum()"),
+            format!("employees?select=status,{column}.max()"),
+            format!("employees?select=count()&{column}=isdistinct.1"),
+            format!("departments?select=id,...employees({column})"),
+            format!("departments?select=id,employees({column}.sum())"),
+            format!("rpc/search_employees?q=person&{column}=gt.1"),
+            format!("rpc/search_employees?q=person&order={column}"),
             format!("employees?or=(id.eq.{id},{column}.gt.1)"),
             format!("employees?order={column}"),
+            format!("employees?order={column}&select=id,_cursor"),
+            format!("employees?order={column}&after=cursor."),
+            format!("employees?or=({column}.gt.1,and({column}.eq.1,id.gt.{id}))"),
             format!("employees?select=id,manager:manager_id({column})"),
             format!("employees?select=id,manager:manager_id(id)&manager.{column}=gt.1"),
             format!("employees?select=id,manager:manager_id(id)&order=manager({column})"),
@@ -138,6 +161,8 @@ fn oracles(id: &str) -> Vec<String> {
 async fn nobody_without_the_right_learns_what_others_are_paid() {
     let office = Office::new().await;
     let readers = office.app.function("employees:read").await;
+    let settings = json!({ "records": { "aggregates": true, "rollback": true } });
+    assert_eq!(office.app.operator().patch("/admin/v1/tenants/default/settings", settings).await.status, 200);
     for (who, client) in [
         ("employee", &office.employee),
         ("manager", &office.manager),
@@ -151,6 +176,10 @@ async fn nobody_without_the_right_learns_what_others_are_paid() {
             assert_eq!((status, body["code"].as_str()), (403, Some("42501")), "{who}: {path}: {body}");
             let counted = client.clone().header("prefer", "count=exact").head(&uri(&format!("/rest/v1/{path}"))).await;
             assert_eq!((counted.status.as_u16(), counted.header("content-range")), (403, ""), "{who}: {path}");
+            for kind in ["text/csv", "application/x-ndjson"] {
+                let streamed = client.clone().header("accept", kind).get(&uri(&format!("/rest/v1/{path}"))).await;
+                assert_eq!((streamed.status.as_u16(), streamed.text().contains("777")), (403, false), "{who}: {path}");
+            }
         }
         for table in ["compensations", "payroll_runs"] {
             for (method, body) in
@@ -164,6 +193,63 @@ async fn nobody_without_the_right_learns_what_others_are_paid() {
     for path in oracles(&office.people[2]) {
         let (status, body) = get(&office.app.anonymous(), &path).await;
         assert_eq!((status, body["code"].as_str()), (401, Some("42501")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_a_cursor_and_an_export_tell_no_more_than_the_rows() {
+    let office = Office::new().await;
+    let employee = &office.employee;
+    // The days of hire of colleagues are null in an export and in a cursor.
+    let export = employee
+        .clone()
+        .header("accept", "text/csv")
+        .get("/rest/v1/employees?select=employee_number,hired_on,_cursor&order=hired_on,employee_number")
+        .await;
+    let lines: Vec<String> = export.text().lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect();
+    assert_eq!(lines, ["employee_number,hired_on", "2,2001-01-01", "1,", "3,", "4,"]);
+    let cursors: Vec<String> = export.text().lines().skip(1).map(|line| line.rsplit_once(',').unwrap().1.to_owned()).collect();
+    let decoded = |cursor: &str| String::from_utf8_lossy(&basalt::crypto::from_base64url(cursor).unwrap()[16..]).into_owned();
+    assert!(decoded(&cursors[0]).contains("2001-01-01") && !cursors[1..].iter().any(|cursor| decoded(cursor).contains("2001-01-01")));
+    // A row that is not seen has no version, and a condition on it does not hold.
+    let gone = format!("/rest/v1/employees?id=eq.{}", office.people[4]);
+    assert_eq!(employee.get(&gone).await.header("etag"), "");
+    let slip = get(&office.app.service(), "payslips?gross_minor=eq.777123&select=id").await.1[0]["id"].as_str().unwrap().to_owned();
+    let foreign = employee.get(&format!("/rest/v1/payslips?id=eq.{slip}")).await;
+    assert_eq!((foreign.header("etag"), foreign.text().as_str()), ("", "[]"));
+    for client in [&office.hr, &office.admin] {
+        let refused = client.clone().header("if-match", "\"1\"").patch(&format!("/rest/v1/payslips?id=eq.{slip}"), json!({ "net_minor": 1 })).await;
+        assert_eq!((refused.status.as_u16(), refused.header("etag")), (403, ""));
+    }
+    // Who makes slips and may not read them is not told their versions either.
+    let writer = office.app.function("payslips:write").await;
+    let run = get(&office.app.service(), "payroll_runs?select=id").await.1[0]["id"].clone();
+    let row = json!({ "run_id": run, "employee_id": office.people[4], "currency": "USD", "gross_minor": 1, "net_minor": 1 });
+    let made = writer.post("/rest/v1/payslips", row).await;
+    assert_eq!((made.status.as_u16(), made.header("etag")), (201, ""), "{}", made.text());
+}
+
+#[tokio::test]
+async fn what_is_put_together_is_what_could_be_read_row_by_row() {
+    let office = Office::new().await;
+    let settings = json!({ "records": { "aggregates": true } });
+    assert_eq!(office.app.operator().patch("/admin/v1/tenants/default/settings", settings).await.status, 200);
+    let employee = &office.employee;
+    // The day of hire of colleagues is null, and so is whatever is made of it.
+    let (_, rows) = get(employee, "employees?select=hired_on.count(),n:count()").await;
+    assert_eq!(rows, json!([{ "count": 1, "n": 4 }]));
+    let (_, rows) = get(employee, "employees?select=cost_center,count()&order=cost_center").await;
+    assert_eq!(rows, json!([{ "cost_center": "center 2", "count": 1 }, { "cost_center": null, "count": 3 }]));
+    let (_, rows) = get(employee, "payslips?select=gross_minor.sum(),count()").await;
+    assert_eq!(rows, json!([{ "sum": 777_124, "count": 1 }]));
+    let (_, rows) = get(employee, "employees?select=employee_number,payslips(count)&order=employee_number").await;
+    assert_eq!(rows[2], json!({ "employee_number": "3", "payslips": [{ "count": 0 }] }));
+    let (_, runs) = get(&office.payroll, "payroll_runs?select=id").await;
+    let totals = format!("rpc/payroll_totals?run_id={}", runs[0]["id"].as_str().unwrap());
+    assert_eq!(get(employee, &totals).await.1[0]["gross_minor"], 777_124);
+    assert_eq!(get(&office.payroll, &totals).await.1[0]["slips"], 4);
+    for client in [&office.hr, &office.admin, &office.stranger] {
+        assert_eq!(get(client, &totals).await.0, 403);
     }
 }
 
