@@ -178,7 +178,12 @@ fn believed_and_bent(claims: &Value, kid: &str, typ: &str, names: &[&str]) -> Ve
 }
 
 async fn believed(app: &TestApp) -> String {
-    tenants::import_signing_key(&app.app, TENANT, &SigningKeyImport::Hs256Secret(SECRET.to_owned()), false).await.unwrap()
+    imported(app, &SigningKeyImport::Hs256Secret(SECRET.to_owned()), false).await
+}
+
+/// Imports the one key, and answers what it is called.
+async fn imported(app: &TestApp, key: &SigningKeyImport, sign: bool) -> String {
+    tenants::import_signing_keys(&app.app, TENANT, key, sign).await.unwrap().remove(0)
 }
 
 async fn public_key(app: &TestApp) -> Value {
@@ -304,7 +309,7 @@ async fn no_forged_token_opens_a_file() {
 async fn a_key_is_not_believed_for_its_name() {
     let app = TestApp::new().await;
     let oct = |text: &str| SigningKeyImport::Jwk(json!({ "kty": "oct", "kid": "shared", "k": b64(text) }));
-    let import = async |text: &str| tenants::import_signing_key(&app.app, TENANT, &oct(text), false).await.unwrap();
+    let import = async |text: &str| imported(&app, &oct(text), false).await;
     import(SECRET).await;
     let end = app.app.clock.now().seconds() + 600;
     let key = json!({ "role": "service_role", "exp": end }).to_string();
@@ -321,7 +326,7 @@ async fn a_key_is_not_believed_for_its_name() {
 #[tokio::test]
 async fn a_key_that_was_replaced_is_believed_for_two_days() {
     let app = TestApp::new().await;
-    let kid = tenants::import_signing_key(&app.app, TENANT, &SigningKeyImport::Hs256Secret(SECRET.to_owned()), true).await.unwrap();
+    let kid = imported(&app, &SigningKeyImport::Hs256Secret(SECRET.to_owned()), true).await;
     let end = app.app.clock.now().seconds() + 1_000_000;
     let key = json!({ "role": "service_role", "exp": end }).to_string();
     let headers = [json!({ "alg": "HS256", "kid": kid }), json!({ "alg": "HS256" })];

@@ -292,7 +292,7 @@ async fn what_is_open_tells_no_secret() {
     assert_eq!(app.operator().post("/admin/v1/tenants", name).await.status, 201);
     let secret = "a canary-secret of at least thirty-two bytes";
     let key = basalt::tenants::SigningKeyImport::Hs256Secret(secret.to_owned());
-    basalt::tenants::import_signing_key(&app.app, "default", &key, false).await.unwrap();
+    basalt::tenants::import_signing_keys(&app.app, "default", &key, false).await.unwrap();
     let hidden = [
         secret,
         "canary",
