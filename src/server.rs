@@ -75,7 +75,7 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
 pub fn work() -> Registry {
     let registry = Registry::default()
         .job::<Mail>()
-        .periodic("removing codes and links that are over", auth::SWEEP_EVERY, |app| Box::pin(auth::keep_swept(app)));
+        .periodic("removing sessions, codes and links that are over", auth::SWEEP_EVERY, |app| Box::pin(auth::keep_swept(app)));
     auth::jobs(registry).periodic("removing bytes that no object names", storage::SWEEP_EVERY, |app| Box::pin(storage::keep_swept(app)))
 }
 

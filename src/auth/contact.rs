@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     email::Email,
+    linking::note_providers,
     model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, UserRow, email_claims, merge, phone_claims},
     sql,
 };
@@ -17,7 +18,7 @@ use crate::{
 pub(super) async fn set_email(tx: &Tx, tenant: TenantId, now: Timestamp, user: &mut UserRow, email: &Email, is_confirmed: bool) -> Result<()> {
     user.email = Some(email.as_str().to_owned());
     user.new_email = None;
-    user.email_confirmed_at = if is_confirmed { Some(now) } else { user.email_confirmed_at };
+    user.email_confirmed_at = is_confirmed.then_some(now);
     let claims = email_claims(user.id, email.as_str(), is_confirmed);
     let new = IdentityRow::of_email(user.id, email.as_str(), is_confirmed, Metadata::new(), now);
     set_identity(tx, tenant, now, user, new, claims).await?;
@@ -31,7 +32,7 @@ pub(super) async fn set_email(tx: &Tx, tenant: TenantId, now: Timestamp, user: &
 pub(super) async fn set_phone(tx: &Tx, tenant: TenantId, now: Timestamp, user: &mut UserRow, phone: &str, is_confirmed: bool) -> Result<()> {
     user.phone = Some(phone.to_owned());
     user.new_phone = None;
-    user.phone_confirmed_at = if is_confirmed { Some(now) } else { user.phone_confirmed_at };
+    user.phone_confirmed_at = is_confirmed.then_some(now);
     let mut claims = phone_claims(user.id, phone, is_confirmed);
     claims.shift_remove("email_verified");
     let new = IdentityRow::of_phone(user.id, phone, is_confirmed, Metadata::new(), now);
@@ -54,6 +55,24 @@ pub(super) async fn confirm_phone(tx: &Tx, tenant: TenantId, now: Timestamp, use
         note_in_metadata(user, "phone_verified", true);
     }
     Ok(())
+}
+
+/// Whoever chose a password for an address or number that was not its own, or came with it by way of a provider that does not vouch for it,
+/// gains nothing when the owner shows that it is theirs (V2, V3). The row itself is still to be written.
+pub(super) async fn forget_who_was_first(tx: &Tx, tenant: TenantId, user: &mut UserRow) -> Result<()> {
+    if user.email_confirmed_at.is_some() || user.phone_confirmed_at.is_some() {
+        return Ok(());
+    }
+    user.encrypted_password = None;
+    for identity in sql::identities_of(tx, tenant, user.id).await? {
+        if ![EMAIL_PROVIDER, PHONE_PROVIDER].contains(&identity.provider.as_str()) {
+            sql::identities::delete(tx, tenant, identity.id).await?;
+        }
+    }
+    note_providers(tx, tenant, user).await?;
+    sql::delete_factors_of(tx, tenant, user.id).await?;
+    sql::delete_passkeys_of(tx, tenant, user.id).await?;
+    sql::delete_sessions_of(tx, tenant, user.id).await
 }
 
 async fn verify_identity(tx: &Tx, tenant: TenantId, now: Timestamp, user: &UserRow, provider: &str, claim: &str) -> Result<()> {

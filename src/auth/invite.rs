@@ -21,7 +21,13 @@ use super::{
     session::shown_user,
     sql,
 };
-use crate::{app::App, db::Json as DbJson, jobs, tenants::MailKind};
+use crate::{
+    app::App,
+    audit::{self, Action, Event},
+    db::Json as DbJson,
+    jobs,
+    tenants::MailKind,
+};
 
 /// Who is invited.
 #[derive(Deserialize, ToSchema)]
@@ -61,6 +67,7 @@ pub(super) async fn invite_user(
     let mail = AuthMail { token: MailToken::of(&token), redirect_to, languages: languages.0, ..AuthMail::to_user(MailKind::Invite, &newcomer) };
     let job = app.jobs.prepare(tenant.id, &mail)?;
     let tenant = tenant.id;
+    let event = Event::new(Action::UserInvited).about(id);
     let invited = app
         .db
         .write(move |tx| async move {
@@ -75,6 +82,7 @@ pub(super) async fn invite_user(
             user.updated_at = now;
             sql::update_user(&tx, tenant, &user).await?;
             token.store(&tx, tenant).await?;
+            audit::note(&tx, tenant, now, &event).await?;
             jobs::enqueue(&tx, now, &job).await?;
             shown_user(&tx, tenant, user).await.map(Some)
         })

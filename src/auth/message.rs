@@ -30,6 +30,8 @@ pub(super) struct AuthMail {
     pub(super) languages: String,
     pub(super) device: String,
     pub(super) factor: String,
+    pub(super) passkey: String,
+    pub(super) provider: String,
 }
 
 /// What a mail carries.
@@ -71,6 +73,8 @@ impl AuthMail {
             "data": user.user_metadata.0,
             "device": self.device,
             "factor": self.factor,
+            "passkey": self.passkey,
+            "provider": self.provider,
         })
     }
 }

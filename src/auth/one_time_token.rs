@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     flow_state::{self, Challenge, FlowKind, FlowStateRow},
     model::UserRow,
-    sql::one_time_tokens as sql,
+    sql::{flow_states, one_time_tokens as sql},
 };
 use crate::{
     app::App,
@@ -37,14 +37,16 @@ pub(super) enum Purpose {
     EmailChangeNew,
     /// Show who it is once more.
     Reauthentication,
-    /// Sign in by phone, and confirm the number.
+    /// Confirm the number of a new account.
     Sms,
+    /// Sign in by phone.
+    SmsSignIn,
     /// Confirm another phone number.
     PhoneChange,
 }
 
 impl Purpose {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Confirmation,
         Self::Invite,
         Self::MagicLink,
@@ -53,6 +55,7 @@ impl Purpose {
         Self::EmailChangeNew,
         Self::Reauthentication,
         Self::Sms,
+        Self::SmsSignIn,
         Self::PhoneChange,
     ];
 
@@ -67,6 +70,7 @@ impl Purpose {
             Self::EmailChangeNew => "email_change_new",
             Self::Reauthentication => "reauthentication",
             Self::Sms => "sms",
+            Self::SmsSignIn => "sms_sign_in",
             Self::PhoneChange => "phone_change",
         }
     }
@@ -80,7 +84,7 @@ impl Purpose {
             Self::Recovery => "recovery",
             Self::EmailChangeCurrent | Self::EmailChangeNew => "email_change",
             Self::Reauthentication => "reauthentication",
-            Self::Sms => "sms",
+            Self::Sms | Self::SmsSignIn => "sms",
             Self::PhoneChange => "phone_change",
         }
     }
@@ -97,7 +101,7 @@ impl Purpose {
             // As `generate_link` names them.
             "email_change_current" => &[Self::EmailChangeCurrent],
             "email_change_new" => &[Self::EmailChangeNew],
-            "sms" => &[Self::Sms],
+            "sms" => &[Self::Sms, Self::SmsSignIn],
             "phone_change" => &[Self::PhoneChange],
             _ => return None,
         })
@@ -111,13 +115,13 @@ impl Purpose {
             Self::MagicLink => Some(FlowKind::Magiclink),
             Self::Recovery => Some(FlowKind::Recovery),
             Self::EmailChangeCurrent | Self::EmailChangeNew => Some(FlowKind::EmailChange),
-            Self::Reauthentication | Self::Sms | Self::PhoneChange => None,
+            Self::Reauthentication | Self::Sms | Self::SmsSignIn | Self::PhoneChange => None,
         }
     }
 
     /// Whether it goes to a phone.
     pub(super) fn is_by_phone(self) -> bool {
-        matches!(self, Self::Sms | Self::PhoneChange)
+        matches!(self, Self::Sms | Self::SmsSignIn | Self::PhoneChange)
     }
 }
 
@@ -205,7 +209,7 @@ impl NewToken {
     pub(super) async fn store(&self, tx: &Tx, tenant: TenantId) -> Result<()> {
         sql::replace(tx, tenant, &self.row).await?;
         match &self.flow {
-            Some(flow) => flow_state::insert(tx, tenant, flow).await,
+            Some(flow) => flow_states::insert(tx, tenant, flow).await,
             None => Ok(()),
         }
     }
@@ -218,7 +222,8 @@ fn hash(key: &MasterKey, tenant: TenantId, id: Uuid, address: &str, code: &str) 
     hex(&key.mac(&place, code.as_bytes())[..28])
 }
 
-fn random_code(length: u32) -> String {
+/// A code of this many digits.
+pub(super) fn random_code(length: u32) -> String {
     let code = u64::from_be_bytes(random()) % 10_u64.pow(length);
     format!("{code:0width$}", width = usize::try_from(length).unwrap_or_default())
 }
@@ -262,6 +267,11 @@ pub(super) async fn peek(app: &App, conn: &Conn, tenant: TenantId, now: Timestam
             Ok(rows.into_iter().find(|row| row.has_code(&app.master_key, tenant, code)))
         }
     }
+}
+
+/// The invitation whose link has this hash, without using it up.
+pub(super) async fn find_invitation(conn: &Conn, tenant: TenantId, now: Timestamp, hash: &str) -> Result<Option<TokenRow>> {
+    sql::find(conn, tenant, now, &sha256(hash.as_bytes()), &[Purpose::Invite]).await
 }
 
 /// Uses a token up; of those who come at the same moment one gets it. A wrong code counts against the codes at its address.
@@ -315,7 +325,7 @@ pub(super) async fn revoke_all(tx: &Tx, tenant: TenantId, user: &mut UserRow) ->
 
 /// The same, but for the flow that this token has just given its code.
 pub(super) async fn revoke_all_but(tx: &Tx, tenant: TenantId, user: &mut UserRow, token: &TokenRow) -> Result<()> {
-    super::sql::flow_states::delete_of_user_but(tx, tenant, user.id, token.id).await?;
+    flow_states::delete_of_user_but(tx, tenant, user.id, token.id).await?;
     forget_changes(user);
     sql::delete_of(tx, tenant, user.id).await
 }

@@ -108,8 +108,7 @@ async fn by_mail(
         (user_with_email(id, &email, false, now), IdentityRow::of_email(id, email.as_str(), false, data, now))
     })?;
     let redirect_to = redirect.decide(app, tenant).to.to_string();
-    let ask = Ask { asked: Asked::SignIn, address: email.into(), challenge, redirect_to, languages: languages.0, channel: String::new() };
-    ask.submit_for(app, tenant, newcomer).await?;
+    Ask::by_mail(Asked::SignIn, email, challenge, redirect_to, languages.0).submit_for(app, tenant, newcomer).await?;
     Ok(Json(Asking::default()))
 }
 

@@ -10,13 +10,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    ask::{Ask, Asked, Frequency, Pkce, TooSoon},
+    ask::{Ask, Asked, Pkce, TooSoon},
     caller::Visitor,
     create_user::{blank_user, user_with_email, user_with_phone},
     email::Email,
     error::{AuthCode, AuthError, AuthFailures},
     link::Languages,
     model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, Session, User, UserRow},
+    notice::Teller,
     phone::Phone,
     redirect::AskedRedirect,
     request::{JsonBody, check_password, check_user_metadata},
@@ -130,7 +131,7 @@ impl Contact {
 
     fn ask(self, challenge: Pkce, redirect_to: String, languages: String) -> Ask {
         match self {
-            Self::Email(email) => Ask { asked: Asked::SignUp, address: email.into(), challenge, redirect_to, languages, channel: String::new() },
+            Self::Email(email) => Ask::by_mail(Asked::SignUp, email, challenge, redirect_to, languages),
             Self::Phone(phone, channel) => Ask::by_phone(Asked::SignUp, phone, channel),
         }
     }
@@ -226,7 +227,7 @@ async fn store_signed_in(
 ) -> Result<Option<Session>, AuthError> {
     let now = user.created_at;
     let session = session::begin(app, tenant, now, user.id, &Proof::by(method));
-    let (id, row) = (tenant.id, session.clone());
+    let (id, row, teller) = (tenant.id, session.clone(), Teller::of(app, tenant));
     let made =
         Event::new(Action::UserSignedUp).by_user(user.id).with("provider", identity.as_ref().map_or("anonymous", |identity| &identity.provider));
     let opened = app
@@ -239,7 +240,7 @@ async fn store_signed_in(
                 sql::insert_identity(&tx, id, identity).await?;
             }
             audit::note(&tx, id, now, &made).await?;
-            session::store(&tx, id, now, &row, &client).await
+            session::store(&tx, id, now, &row, &client, &teller).await
         })
         .await?;
     match opened {
@@ -264,7 +265,7 @@ async fn sign_up_unconfirmed(app: &App, tenant: &Tenant, candidate: Candidate, r
     let (user, identity) = candidate.rows(app, hash, false);
     let now: Timestamp = user.created_at;
     let user = UserRow { confirmation_sent_at: Some(now), ..user };
-    let frequency = Frequency::of(app, tenant, now, "confirmation", &ask.address);
+    let frequency = ask.frequency(app, tenant, now);
     let job = app.jobs.prepare(tenant.id, &ask)?;
     let tenant = tenant.id;
     let made = Event::new(Action::UserSignedUp).by_user(user.id).with("provider", contact.provider());

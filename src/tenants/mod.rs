@@ -31,8 +31,8 @@ pub use self::{
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
     settings::{
-        IdentitySettings, MailKind, MailTemplate, MfaSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting, SessionSettings,
-        SmsProvider, TenantSettings, read_redirect,
+        IdentitySettings, MailKind, MailTemplate, MfaSettings, NoticeSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting,
+        SessionSettings, SmsProvider, TenantSettings, read_redirect,
     },
     signing::{TokenError, TokenKind, VerifiedClaims},
     sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},

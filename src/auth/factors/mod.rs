@@ -86,6 +86,12 @@ fn about(event: Event, factor: &FactorRow) -> Event {
     event.about(factor.user_id).with("factor_id", factor.id.to_string()).with("factor_type", factor.factor_type.clone())
 }
 
+/// The refusal of a factor that too many wrong codes have locked.
+fn too_many_failures() -> AuthError {
+    let message = "Too many failed verification attempts, try again later";
+    AuthError::new(StatusCode::TOO_MANY_REQUESTS, AuthCode::OverRequestRateLimit, message)
+}
+
 fn not_found() -> AuthError {
     AuthError::new(StatusCode::NOT_FOUND, AuthCode::MfaFactorNotFound, "Factor not found")
 }

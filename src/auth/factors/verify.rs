@@ -14,7 +14,7 @@ use super::{
     challenge::{elsewhere, open_challenge},
     check_can_verify, insufficient, is_short_of_a_factor, load,
     model::{ChallengeRow, FactorRow, FactorType, is_second_factor},
-    not_found, refuse_anonymous, totp,
+    not_found, refuse_anonymous, too_many_failures, totp,
 };
 use crate::{
     app::App,
@@ -24,6 +24,7 @@ use crate::{
         caller_error::CallerError,
         error::{AuthCode, AuthError, AuthFailures},
         model::{Session, SessionRow},
+        notice::{Notice, Teller},
         request::JsonBody,
         session::{self, Client, Opened, Proof},
         sql,
@@ -82,40 +83,29 @@ pub(in crate::auth) async fn verify_factor(
     check_can_verify(&current.tenant, factor.kind())?;
     let now = app.clock.now();
     let challenge = open_challenge(&app, &current, &client, now, &factor, asked.challenge_id).await?;
-    if factor.is_locked(now) {
-        let message = "Too many failed verification attempts, try again later";
-        return Err(AuthError::new(StatusCode::TOO_MANY_REQUESTS, AuthCode::OverRequestRateLimit, message));
-    }
-    let proved = match factor.kind() {
-        FactorType::Totp => totp::step_of(&app, current.tenant.id, now, &factor, &asked.code)?.map(Proved::Step),
-        FactorType::Webauthn => Some(answered(&current, &factor, &challenge, asked.webauthn)?),
-        FactorType::Phone | FactorType::RecoveryCode => return Err(AuthError::validation("factor_type needs to be totp, phone, or webauthn")),
-    };
-    let attempted = about(Event::new(Action::VerificationAttempted), &factor).with("success", proved.is_some());
     let tenant = current.tenant.id;
-    let Some(proved) = proved else {
-        app.db
-            .write(move |tx| async move {
-                sql::note_failure(&tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
-                audit::note(&tx, tenant, now, &attempted).await
-            })
-            .await?;
-        return Err(wrong_code());
+    let proved = match factor.kind() {
+        FactorType::Totp => totp::step_of(&app, tenant, now, &factor, &asked.code)?.map(Proved::Step),
+        FactorType::Phone => challenge.has_code(&app.master_key, tenant, &asked.code).then_some(Proved::Code),
+        FactorType::Webauthn => Some(answered(&current, &factor, &challenge, asked.webauthn)?),
+        FactorType::RecoveryCode => return Err(AuthError::validation("factor_type needs to be totp, phone, or webauthn")),
     };
+    let (kind, attempted) = (factor.kind(), about(Event::new(Action::VerificationAttempted), &factor));
     let user = current.user.clone();
+    let proving = Proving { tenant, now, user, factor, challenge: challenge.id, proved, teller: Teller::of(&app, &current.tenant) };
     let outcome = app
         .db
         .write(move |tx| async move {
-            let outcome = prove(&tx, tenant, now, &user, &factor, challenge.id, proved).await?;
-            if matches!(outcome, Outcome::Raised(_)) {
-                audit::note(&tx, tenant, now, &attempted).await?;
-            }
+            let outcome = proving.run(&tx).await?;
+            audit::note(&tx, tenant, now, &attempted.with("success", matches!(outcome, Outcome::Raised(_)))).await?;
             Ok(outcome)
         })
         .await?;
+    app.jobs.wake();
     match outcome {
         Outcome::Raised(raised) => raised.answer(&app, &current, now).await,
-        Outcome::TakenBefore => Err(wrong_code()),
+        Outcome::Wrong | Outcome::TakenBefore => Err(wrong_code(kind)),
+        Outcome::Locked => Err(too_many_failures()),
         Outcome::AnsweredBefore => Err(elsewhere()),
         Outcome::FactorGone => Err(not_found()),
         Outcome::SessionGone => Err(CallerError::SessionGone.into()),
@@ -123,14 +113,17 @@ pub(in crate::auth) async fn verify_factor(
     }
 }
 
-fn wrong_code() -> AuthError {
-    AuthError::unprocessable(AuthCode::MfaVerificationFailed, "Invalid TOTP code entered")
+fn wrong_code(kind: FactorType) -> AuthError {
+    let message = if kind == FactorType::Phone { "Invalid MFA Phone code entered" } else { "Invalid TOTP code entered" };
+    AuthError::unprocessable(AuthCode::MfaVerificationFailed, message)
 }
 
 /// What was proved outside of the transaction; whether it is still worth anything shows inside.
 enum Proved {
     /// The code of this time step.
     Step(i64),
+    /// The code that the challenge sent.
+    Code,
     /// The authenticator's answer, and its credential as it is from now on.
     Credential(DbJson),
 }
@@ -153,6 +146,8 @@ fn answered(current: &CurrentUser, factor: &FactorRow, challenge: &ChallengeRow,
 
 enum Outcome {
     Raised(Box<Raised>),
+    Wrong,
+    Locked,
     TakenBefore,
     AnsweredBefore,
     FactorGone,
@@ -160,32 +155,56 @@ enum Outcome {
     LowSession,
 }
 
-async fn prove(tx: &Tx, tenant: TenantId, now: Timestamp, user: &SignedIn, factor: &FactorRow, challenge: Uuid, proved: Proved) -> DbResult<Outcome> {
-    // All proofs of a user take turns here.
-    if sql::lock_user(tx, tenant, user.user_id).await?.is_none() {
-        return Ok(Outcome::SessionGone);
+/// What a transaction needs to raise a session.
+struct Proving {
+    tenant: TenantId,
+    now: Timestamp,
+    user: SignedIn,
+    factor: FactorRow,
+    challenge: Uuid,
+    /// Nothing, if the code was wrong.
+    proved: Option<Proved>,
+    teller: Teller,
+}
+
+impl Proving {
+    async fn run(self, tx: &Tx) -> DbResult<Outcome> {
+        let (tenant, now, user) = (self.tenant, self.now, &self.user);
+        // All proofs of a user take turns here.
+        let Some(owner) = sql::lock_user(tx, tenant, user.user_id).await? else { return Ok(Outcome::SessionGone) };
+        let Some(factor) = sql::find_factor(tx, tenant, user.user_id, self.factor.id).await? else { return Ok(Outcome::FactorGone) };
+        // Right or wrong: who guesses many codes at once learns nothing from those that come too late.
+        if factor.is_locked(now) {
+            return Ok(Outcome::Locked);
+        }
+        let Some(proved) = self.proved else {
+            sql::note_failure(tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
+            return Ok(Outcome::Wrong);
+        };
+        // Enrolled by a thief before the user had a factor, it would raise the thief's session past the one that the user has now.
+        if !factor.is_verified() && is_short_of_a_factor(tx, tenant, user).await? {
+            return Ok(Outcome::LowSession);
+        }
+        match sql::find_challenge(tx, tenant, factor.id, self.challenge).await? {
+            Some(challenge) if challenge.verified_at.is_none() => {}
+            _ => return Ok(Outcome::AnsweredBefore),
+        }
+        let credential = match proved {
+            Proved::Step(step) if !sql::take_step(tx, tenant, factor.id, step).await? => return Ok(Outcome::TakenBefore),
+            Proved::Step(_) | Proved::Code => None,
+            Proved::Credential(credential) => Some(credential),
+        };
+        sql::use_challenge(tx, tenant, now, self.challenge).await?;
+        sql::set_verified(tx, tenant, now, factor.id, credential).await?;
+        sql::delete_unverified_factors(tx, tenant, user.user_id, &factor.factor_type).await?;
+        if !factor.is_verified() {
+            self.teller.tell(tx, now, &owner, Notice::of_new_factor(&factor)).await?;
+        }
+        Ok(match raise(tx, tenant, now, user, &factor).await? {
+            Some(raised) => Outcome::Raised(Box::new(raised)),
+            None => Outcome::SessionGone,
+        })
     }
-    let Some(factor) = sql::find_factor(tx, tenant, user.user_id, factor.id).await? else { return Ok(Outcome::FactorGone) };
-    // Enrolled by a thief before the user had a factor, it would raise the thief's session past the one that the user has now.
-    if !factor.is_verified() && is_short_of_a_factor(tx, tenant, user).await? {
-        return Ok(Outcome::LowSession);
-    }
-    match sql::find_challenge(tx, tenant, factor.id, challenge).await? {
-        Some(challenge) if challenge.verified_at.is_none() => {}
-        _ => return Ok(Outcome::AnsweredBefore),
-    }
-    let credential = match proved {
-        Proved::Step(step) if !sql::take_step(tx, tenant, factor.id, step).await? => return Ok(Outcome::TakenBefore),
-        Proved::Step(_) => None,
-        Proved::Credential(credential) => Some(credential),
-    };
-    sql::use_challenge(tx, tenant, now, challenge).await?;
-    sql::set_verified(tx, tenant, now, factor.id, credential).await?;
-    sql::delete_unverified_factors(tx, tenant, user.user_id, &factor.factor_type).await?;
-    Ok(match raise(tx, tenant, now, user, &factor).await? {
-        Some(raised) => Outcome::Raised(Box::new(raised)),
-        None => Outcome::SessionGone,
-    })
 }
 
 /// A session that a factor has raised, with all that its answer is made of.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use self::{
-    mail::{MailKind, MailTemplate},
+    mail::{MailKind, MailTemplate, NoticeSettings},
     mfa::MfaSettings,
     providers::{IdentitySettings, PROVIDERS, ProviderSettings},
     redirects::{RedirectSettings, read_redirect},
