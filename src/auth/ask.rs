@@ -90,6 +90,7 @@ pub(super) struct Ask {
     /// `sms` or `whatsapp`.
     pub(super) channel: String,
     /// Where it was asked.
+    #[serde(default = "Origin::here")]
     origin: Origin,
 }
 

@@ -28,7 +28,7 @@ use crate::{
         webauthn::{self, Ceremony},
     },
     crypto::{MasterKey, same},
-    db::{Json as DbJson, Timestamp, Tx},
+    db::{Json as DbJson, Timestamp},
     error::Result as DbResult,
     jobs::{self, NewJob},
     tenants::{Tenant, TenantId},
@@ -104,12 +104,15 @@ pub(in crate::auth) async fn challenge_factor(
         .db
         .write(move |tx| async move {
             if let Some(message) = &message
-                && let Some(wait) = message.enqueue(&tx, now).await?
+                && let Some(wait) = message.frequency.note(&tx).await?
             {
                 return Ok(Asked::TooSoon(wait));
             }
             if !sql::insert_challenge(&tx, tenant, &challenge, stale).await? {
                 return Ok(Asked::Gone);
+            }
+            if let Some(job) = message.and_then(|message| message.job) {
+                jobs::enqueue(&tx, now, &job).await?;
             }
             audit::note(&tx, tenant, now, &created).await?;
             Ok(Asked::Done)
@@ -136,20 +139,8 @@ struct Message {
     code_hash: Vec<u8>,
     /// There is none for a number of tests.
     job: Option<NewJob>,
+    /// How often the number gets one.
     frequency: Frequency,
-}
-
-impl Message {
-    /// Has it sent, unless the number got one just before.
-    async fn enqueue(&self, tx: &Tx, now: Timestamp) -> DbResult<Option<TooSoon>> {
-        if let Some(wait) = self.frequency.note(tx).await? {
-            return Ok(Some(wait));
-        }
-        if let Some(job) = &self.job {
-            jobs::enqueue(tx, now, job).await?;
-        }
-        Ok(None)
-    }
 }
 
 fn write_message(
