@@ -69,7 +69,8 @@ pub(in crate::auth) struct ChallengeRequest {
 
 /// Asks a factor for a proof.
 #[utoipa::path(post, path = "/auth/v1/factors/{factor_id}/challenge", tag = "auth", params(("factor_id" = Uuid, Path)),
-    request_body = Option<ChallengeRequest>, responses((status = 200, body = Challenge, description = "What is to be proved"), AuthFailures), security(("apikey" = [], "user" = [])))]
+    request_body = Option<ChallengeRequest>,
+    responses((status = 200, body = Challenge, description = "What is to be proved"), AuthFailures), security(("apikey" = [], "user" = [])))]
 pub(in crate::auth) async fn challenge_factor(
     State(app): State<App>,
     current: CurrentUser,
