@@ -139,6 +139,8 @@ pub struct Mail {
     pub smtp_encryption: SmtpEncryption,
     pub smtp_username: String,
     pub smtp_password: String,
+    pub smtp_ca_file: PathBuf,
+    pub smtp_timeout_seconds: u64,
     pub from: String,
 }
 
@@ -764,6 +766,7 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("auth.hash_threads", 0, 1024),
     ("auth.hash_queue", 1, 100_000),
     ("mail.smtp_port", 0, 65_535),
+    ("mail.smtp_timeout_seconds", 1, 50),
     ("records.max_rows", 1, 1_000_000),
     ("storage.max_upload_bytes", 1, 1 << 50),
 ];

@@ -73,11 +73,11 @@ pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken)
 
 /// Every kind of job, and what is done now and then.
 pub fn work() -> Registry {
-    let registry =
-        Registry::default()
-            .job::<Mail>()
-            .job::<storage::PrefixWork>()
-            .periodic("removing codes and links that are over", auth::SWEEP_EVERY, |app| Box::pin(auth::keep_swept(app)));
+    let registry = Registry::default().job::<Mail>().job::<storage::PrefixWork>().periodic(
+        "removing sessions, codes and links that are over",
+        auth::SWEEP_EVERY,
+        |app| Box::pin(auth::keep_swept(app)),
+    );
     auth::jobs(registry)
         .periodic("forgetting answers to writes that were done once", records::SWEEP_EVERY, |app| Box::pin(records::keep_swept(app)))
         .periodic("removing bytes that no object names", storage::SWEEP_EVERY, |app| Box::pin(storage::keep_swept(app)))

@@ -8,6 +8,7 @@
 
 mod sql;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -67,6 +68,10 @@ actions! {
     UserReauthenticateRequested "user_reauthenticate_requested" "user",
     /// A mail or message went out that confirms an address.
     UserConfirmationRequested "user_confirmation_requested" "user",
+    /// A user has shown that an address or number is its own.
+    UserConfirmed "user_confirmed" "user",
+    /// A user who is signed in could not prove once more who it is.
+    UserReauthenticateFailed "user_reauthenticate_failed" "user",
     /// Somebody signed up with an address that has an account.
     UserRepeatedSignUp "user_repeated_signup" "user",
     /// A user has another password.
@@ -118,7 +123,7 @@ actions! {
 }
 
 /// Where something comes from: who asked, from which address, in which request. Known where the request is answered, not inside a transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Origin {
     actor: Actor,
     ip: Option<String>,

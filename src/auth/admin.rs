@@ -19,7 +19,7 @@ use super::{
     email::Email,
     error::{AuthError, AuthFailures},
     model::{Metadata, User, UserRow, merge, object},
-    notice::{self, Notice},
+    notice::{Notice, Teller},
     one_time_token::revoke_all,
     phone::Phone,
     request::{JsonBody, check_app_metadata, check_user_metadata, path_id},
@@ -32,8 +32,7 @@ use crate::{
     crypto::Passwords,
     db::{Json as DbJson, Timestamp, Tx},
     error::{ConstraintKind, Error, Result as DbResult},
-    jobs::{self, NewJob},
-    tenants::{Tenant, TenantId},
+    tenants::TenantId,
 };
 
 /// What an admin says of a user; what is left out stays, or is as usual.
@@ -191,15 +190,14 @@ pub(super) async fn update_user_by_id(
     let id = user_id(&id)?;
     let now = app.clock.now();
     // No work for a user who is not there.
-    let known = sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
-    let mut change = Change::check(&app.passwords, asked, now).await?;
-    change.notices = change.notices(&app, &tenant, &known)?;
-    let tenant = tenant.id;
+    sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
+    let change = Change::check(&app.passwords, asked, now).await?;
+    let (teller, tenant) = (Teller::of(&app, &tenant), tenant.id);
     let modified = Event::new(Action::UserModified).about(id).with("changed", json!(change.names()));
     let outcome = app
         .db
         .write(move |tx| async move {
-            let user = apply(&tx, tenant, now, id, change).await?;
+            let user = apply(&tx, tenant, now, id, change, &teller).await?;
             if user.is_some() {
                 audit::note(&tx, tenant, now, &modified).await?;
             }
@@ -305,8 +303,6 @@ struct Change {
     app_metadata: Metadata,
     role: Option<String>,
     ban: Option<Ban>,
-    /// What the user is told.
-    notices: Vec<NewJob>,
 }
 
 impl Change {
@@ -331,30 +327,11 @@ impl Change {
             app_metadata,
             role: given(asked.role).map(checked_role).transpose()?,
             ban: given(asked.ban_duration).map(|duration| Ban::read(&duration, now)).transpose()?,
-            notices: Vec::new(),
         })
     }
 }
 
 impl Change {
-    /// What the user is told of it.
-    fn notices(&self, app: &App, tenant: &Tenant, user: &UserRow) -> DbResult<Vec<NewJob>> {
-        let mut notices = Vec::new();
-        if self.encrypted_password.is_some() && user.encrypted_password.is_some() {
-            notices.push(Notice::PasswordChanged);
-        }
-        if let (Some(old), Some(new)) = (&user.email, self.email.as_ref().map(Email::as_str))
-            && old != new
-        {
-            notices.push(Notice::EmailChanged { old: old.clone(), new: new.to_owned() });
-        }
-        if let Some(new) = self.phone.as_ref().map(Phone::as_str).filter(|new| user.phone.as_deref() != Some(*new)) {
-            notices.push(Notice::PhoneChanged { new: new.to_owned() });
-        }
-        let jobs = notices.into_iter().map(|notice| notice::prepare(app, tenant, user, notice));
-        Ok(jobs.collect::<DbResult<Vec<_>>>()?.into_iter().flatten().collect())
-    }
-
     /// What is to be written, by name: for the audit log, which is told what was changed and not to what.
     fn names(&self) -> Vec<&'static str> {
         let named = [
@@ -372,9 +349,13 @@ impl Change {
     }
 }
 
-async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Change) -> DbResult<Option<User>> {
+async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Change, teller: &Teller) -> DbResult<Option<User>> {
     let Some(mut user) = sql::lock_user(tx, tenant, id).await? else { return Ok(None) };
+    let before = user.clone();
     if let Some(hash) = change.encrypted_password {
+        if before.encrypted_password.is_some() {
+            teller.tell(tx, now, &before, Notice::PasswordChanged).await?;
+        }
         user.encrypted_password = Some(hash);
         sql::delete_sessions_of(tx, tenant, id).await?;
         revoke_all(tx, tenant, &mut user).await?;
@@ -382,6 +363,7 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Chan
     if let Some(email) = change.email.filter(|email| user.email.as_deref() != Some(email.as_str())) {
         set_email(tx, tenant, now, &mut user, &email, change.email_confirm.unwrap_or(true)).await?;
         revoke_all(tx, tenant, &mut user).await?;
+        teller.tell(tx, now, &before, Notice::EmailChanged { new: email.into() }).await?;
         user.is_anonymous = false;
     }
     if change.email_confirm == Some(true) && user.email.is_some() {
@@ -393,13 +375,11 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Chan
     if let Some(phone) = change.phone.filter(|phone| user.phone.as_deref() != Some(phone.as_str())) {
         set_phone(tx, tenant, now, &mut user, phone.as_str(), change.phone_confirm.unwrap_or(true)).await?;
         revoke_all(tx, tenant, &mut user).await?;
+        teller.tell(tx, now, &before, Notice::PhoneChanged { new: phone.into() }).await?;
         user.is_anonymous = false;
     }
     if change.phone_confirm == Some(true) && user.phone.is_some() && user.phone_confirmed_at.is_none() {
         confirm_phone(tx, tenant, now, &mut user).await?;
-    }
-    for notice in &change.notices {
-        jobs::enqueue(tx, now, notice).await?;
     }
     merge(&mut user.user_metadata, change.user_metadata);
     merge(&mut user.app_metadata, change.app_metadata);

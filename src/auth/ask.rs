@@ -4,6 +4,7 @@
 //! asked for and how lately it was asked for before; a job finds out who has the address, and what is due to them.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event, Origin},
     db::{Timestamp, Tx},
     error::Result as DbResult,
     jobs::{self, Job, JobError, NewJob},
@@ -60,6 +62,7 @@ impl Asked {
 pub(super) const EMAIL_CHANGE: &str = "email_change";
 pub(super) const PHONE_CHANGE: &str = "phone_change";
 pub(super) const REAUTHENTICATION: &str = "reauthentication";
+pub(super) const PHONE_FACTOR: &str = "phone_factor";
 
 /// `code_challenge` and `code_challenge_method` of a request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -87,6 +90,9 @@ pub(super) struct Ask {
     pub(super) languages: String,
     /// `sms` or `whatsapp`.
     pub(super) channel: String,
+    /// Where it was asked.
+    #[serde(default = "Origin::here")]
+    origin: Origin,
 }
 
 /// What a tenant says of how often something may be asked for.
@@ -138,8 +144,20 @@ impl From<TooSoon> for AuthError {
 }
 
 impl Ask {
+    /// By a mail address.
+    pub(super) fn by_mail(asked: Asked, email: Email, challenge: Pkce, redirect_to: String, languages: String) -> Self {
+        Self { asked, address: email.into(), challenge, redirect_to, languages, channel: String::new(), origin: Origin::here() }
+    }
+
+    /// By a phone number.
     pub(super) fn by_phone(asked: Asked, phone: Phone, channel: String) -> Self {
-        Self { asked, address: phone.into(), challenge: Pkce::default(), redirect_to: String::new(), languages: String::new(), channel }
+        let (redirect_to, languages) = (String::new(), String::new());
+        Self { asked, address: phone.into(), challenge: Pkce::default(), redirect_to, languages, channel, origin: Origin::here() }
+    }
+
+    /// How often it may be asked for.
+    pub(super) fn frequency(&self, app: &App, tenant: &Tenant, now: Timestamp) -> Frequency {
+        Frequency::of(app, tenant, now, self.asked.kind(), &self.address)
     }
 
     /// Writes down what is asked for. The job that does it is named.
@@ -150,10 +168,10 @@ impl Ask {
     /// The same, for somebody who becomes a user if nobody has the address.
     pub(super) async fn submit_for(self, app: &App, tenant: &Tenant, peer: &Peer, newcomer: Option<Newcomer>) -> Result<Uuid, AuthError> {
         let (now, id) = (app.clock.now(), tenant.id);
-        let frequency = Frequency::of(app, tenant, now, self.asked.kind(), &self.address);
+        let frequency = self.frequency(app, tenant, now);
         let sent = limits::message(app, tenant, &self.address, peer).await?;
         let job = app.jobs.prepare(tenant.id, &self)?;
-        let job_id = job.id();
+        let (job_id, signed_up) = (job.id(), Event::of(Action::UserSignedUp, self.origin));
         let refused = app
             .db
             .write(move |tx| async move {
@@ -164,6 +182,8 @@ impl Ask {
                     && sql::insert_user(&tx, id, &newcomer.user).await?
                 {
                     sql::insert_identity(&tx, id, &newcomer.identity).await?;
+                    let signed_up = signed_up.by_user(newcomer.user.id).with("provider", newcomer.identity.provider);
+                    audit::note(&tx, id, now, &signed_up).await?;
                     jobs::enqueue_all(&tx, now, newcomer.told.as_slice()).await?;
                 }
                 jobs::enqueue(&tx, now, &job).await?;
@@ -190,46 +210,51 @@ impl Job for Ask {
 
     async fn run(self, app: &App, tenant: TenantId, _: Uuid) -> Result<(), JobError> {
         let tenant = message::active(app, tenant).await?;
-        let Some((user, identities)) = self.find(app, &tenant).await? else { return Ok(()) };
+        let user = sql::find_user_by_address(&app.db.read().await?, tenant.id, &self.address).await?;
         let now = app.clock.now();
-        match self.due(app, &tenant, now, &user, &identities)? {
-            Some(due) => {
-                let id = tenant.id;
-                app.db.write(move |tx| async move { due.store(&tx, id, now).await }).await?;
-                app.jobs.wake();
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        let due = match &user {
+            Some(user) => self.due(app, &tenant, now, user)?,
+            None => None,
+        };
+        let event = self.event(user.as_ref(), due.as_ref());
+        let id = tenant.id;
+        app.db
+            .write(move |tx| async move {
+                if let Some(due) = due {
+                    due.store(&tx, id, now).await?;
+                }
+                audit::note(&tx, id, now, &event).await
+            })
+            .await?;
+        app.jobs.wake();
+        Ok(())
     }
 }
 
 impl Ask {
-    /// Who has the address, with what that user signs in with.
-    async fn find(&self, app: &App, tenant: &Tenant) -> DbResult<Option<(UserRow, Vec<IdentityRow>)>> {
-        let conn = app.db.read().await?;
-        let found = match (self.address.parse::<Email>(), self.address.parse::<Phone>()) {
-            (Ok(email), _) => sql::find_user_by_email(&conn, tenant.id, &email).await?,
-            (_, Ok(phone)) => sql::find_user_by_phone(&conn, tenant.id, &phone).await?,
-            _ => None,
+    /// What the audit log says of it.
+    fn event(&self, user: Option<&UserRow>, due: Option<&Due>) -> Event {
+        let action = match self.asked {
+            Asked::SignIn | Asked::Recovery => Action::UserRecoveryRequested,
+            Asked::SignUp | Asked::ConfirmationAgain | Asked::EmailChangeAgain | Asked::PhoneChangeAgain => Action::UserConfirmationRequested,
         };
-        let Some(user) = found else { return Ok(None) };
-        let identities = sql::identities_of(&conn, tenant.id, user.id).await?;
-        Ok(Some((user, identities)))
+        let is_sent = due.is_some_and(|due| !due.tokens.is_empty());
+        let event = Event::of(action, self.origin.clone()).with("asked", self.asked.kind()).with("sent", is_sent);
+        user.map(|user| user.id).into_iter().fold(event, Event::about)
     }
 
     /// What the user gets, if anything.
-    fn due(&self, app: &App, tenant: &Tenant, now: Timestamp, user: &UserRow, identities: &[IdentityRow]) -> DbResult<Option<Due>> {
+    fn due(&self, app: &App, tenant: &Tenant, now: Timestamp, user: &UserRow) -> DbResult<Option<Due>> {
         if !self.address.contains('@') {
             return self.due_by_phone(app, tenant, now, user);
         }
         let is_confirmed = user.email_confirmed_at.is_some();
         // It was read when it came.
         let challenge = self.challenge.read().unwrap_or_default();
-        // Who gets in by a link that was asked for by the address alone has shown nothing of the password that somebody chose for it, or of
-        // the account elsewhere by which somebody has come.
-        let is_by_address = identities.iter().all(|identity| identity.provider == EMAIL_PROVIDER);
-        let has_only_address = user.encrypted_password.is_none() && is_by_address && !tenant.settings.sign_up.email_autoconfirm;
+        // Who gets in by a link that was asked for by the address alone has shown nothing of the password that somebody chose for it, or of the
+        // provider that somebody came by.
+        let is_bare = user.encrypted_password.is_none() && user.app_metadata.0["providers"] == json!([EMAIL_PROVIDER]);
+        let has_only_address = is_bare && !tenant.settings.sign_up.email_autoconfirm;
         let (kind, purpose) = match self.asked {
             Asked::SignUp if is_confirmed => {
                 let mail = self.mail(MailKind::AccountExists, user);

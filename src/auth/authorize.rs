@@ -21,9 +21,11 @@ use super::{
     factors::{insufficient, is_short_of_a_factor},
     flow_state::{self, Challenge, FlowKind, FlowStateRow},
     limits::{self, Bucket, Peer},
+    one_time_token::find_invitation,
     parameters::Parameters,
     provider::{FlowSecret, Provider},
     redirect::{self, AskedRedirect, Redirect},
+    sql::flow_states,
 };
 use crate::{
     app::App,
@@ -53,6 +55,8 @@ pub(super) struct AuthorizeParameters {
     code_challenge: Option<String>,
     /// `s256` or `plain`.
     code_challenge_method: Option<String>,
+    /// The `token` of an invitation's link, to accept it by way of the provider.
+    invite_token: Option<String>,
 }
 
 /// Sends the user to a provider.
@@ -144,9 +148,14 @@ impl Departure {
         let provider = Provider::find(app, tenant, parameters.get("provider").unwrap_or_default()).await?;
         let challenge = Challenge::read(parameters.get("code_challenge"), parameters.get("code_challenge_method"))?;
         let back = asked.decide(app, tenant);
-        let (state, browser, secret) = (Uuid::new_v4().to_string(), base64url(&random::<32>()), FlowSecret::new());
-        let to = provider.authorize_url(&callback(tenant), &state, &secret, parameters.get("scopes"), parameters.all())?;
         let now = app.clock.now();
+        let (state, browser, mut secret) = (Uuid::new_v4().to_string(), base64url(&random::<32>()), FlowSecret::new());
+        if let Some(invitation) = parameters.get("invite_token").filter(|_| linking.is_none()) {
+            let found = find_invitation(&app.db.read().await?, tenant.id, now, invitation).await?;
+            found.ok_or_else(AuthError::invite_not_found)?;
+            secret.invite_token = Some(invitation.to_owned());
+        }
+        let to = provider.authorize_url(&callback(tenant), &state, &secret, parameters.get("scopes"), parameters.all())?;
         let mut flow = FlowStateRow::new(FlowKind::Oauth, challenge.as_ref(), now, now.plus_seconds(AWAY_SECONDS));
         flow.provider = Some(provider.name);
         flow.state_hash = Some(sha256(state.as_bytes()).to_vec());
@@ -156,7 +165,7 @@ impl Departure {
         flow.redirect_to = Some(back.to.to_string());
         flow.secret = Some(app.master_key.seal(&FlowStateRow::place(tenant.id, flow.id), &serde_json::to_vec(&secret).map_err(Error::from)?));
         let id = tenant.id;
-        app.db.write(move |tx| async move { flow_state::insert(&tx, id, &flow).await }).await?;
+        app.db.write(move |tx| async move { flow_states::insert(&tx, id, &flow).await }).await?;
         Ok(Self { to, back, cookie: (cookie_name(&state), browser) })
     }
 

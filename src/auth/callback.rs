@@ -19,7 +19,8 @@ use super::{
     error::{AuthCode, AuthError, AuthFailures},
     flow_state::{AuthCodeText, FlowStateRow, ProviderTokens},
     limits::{self, Bucket, Peer},
-    linking::{self, CodeOf},
+    link::Languages,
+    linking::{self, CodeOf, Errand, Visit},
     parameters::Parameters,
     provider::{FlowSecret, Provider},
     redirect,
@@ -84,8 +85,9 @@ async fn answer(app: &App, peer: &Peer, client: Client, request: Request) -> Res
     match arrive(app, &tenant, &parts, &parameters).await {
         Err(error) => redirect::send_to(StatusCode::SEE_OTHER, &redirect::with_error(&redirect::site(app, &tenant), &or_server_error(error), true)),
         Ok(arrival) => {
+            let Ok(languages) = Languages::from_request_parts(&mut parts, app).await;
             let cookie = set_cookie(&tenant, &arrival.cookie, "", 0);
-            let response = match arrival.go_on(app, &tenant, &parameters, client).await {
+            let response = match arrival.go_on(app, &tenant, &parameters, client, languages).await {
                 Ok(to) => redirect::send_to(StatusCode::FOUND, &to),
                 Err(error) => redirect::send_to(StatusCode::SEE_OTHER, &redirect::with_error(&arrival.back, &or_server_error(error), true)),
             };
@@ -143,7 +145,7 @@ async fn arrive(app: &App, tenant: &Tenant, parts: &Parts, parameters: &Paramete
 
 impl Arrival {
     /// Where the user goes on to, with a session or a code.
-    async fn go_on(&self, app: &App, tenant: &Tenant, parameters: &Parameters, client: Client) -> Result<Url, AuthError> {
+    async fn go_on(&self, app: &App, tenant: &Tenant, parameters: &Parameters, client: Client, languages: Languages) -> Result<Url, AuthError> {
         let provider = Provider::find(app, tenant, self.flow.provider.as_deref().unwrap_or_default()).await?;
         if !provider.may_have_sent(parameters.get("iss")) {
             return Err(AuthError::bad_request(AuthCode::BadOauthCallback, "OAuth callback is from another provider"));
@@ -156,9 +158,14 @@ impl Arrival {
         let tokens = provider.exchange(app, &callback(tenant), code, &self.secret).await?;
         let profile = provider.profile(app, &tokens, &self.secret, parameters.get("user")).await?;
         let given = ProviderTokens { access_token: Some(tokens.access_token), refresh_token: tokens.refresh_token };
-        let linking = self.flow.user_id.zip(self.flow.linking_session_id);
+        let errand = match (self.flow.user_id.zip(self.flow.linking_session_id), &self.secret.invite_token) {
+            (Some((user, session)), _) => Errand::Link { user, session },
+            (None, Some(invitation)) => Errand::Accept { invitation: invitation.clone() },
+            (None, None) => Errand::SignIn,
+        };
+        let visit = Visit { profile: &profile, errand, redirect_to: self.back.to_string(), languages: languages.0 };
         if self.flow.challenge.is_none() {
-            let mut session = linking::sign_in(app, tenant, &profile, linking, "oauth", client).await?;
+            let mut session = linking::sign_in(app, tenant, &visit, "oauth", client).await?;
             session.provider_token = given.access_token;
             session.provider_refresh_token = given.refresh_token;
             return Ok(redirect::with_session(&self.back, &session, &[]));
@@ -166,7 +173,7 @@ impl Arrival {
         let code = AuthCodeText::new();
         let secret = serde_json::to_vec(&given).map_err(Error::from)?;
         let secret = app.master_key.seal(&FlowStateRow::place(tenant.id, self.flow.id), &secret);
-        linking::issue_code(app, tenant, &profile, linking, CodeOf { flow: self.flow.id, code_hash: code.hash(), secret }).await?;
+        linking::issue_code(app, tenant, &visit, CodeOf { flow: self.flow.id, code_hash: code.hash(), secret }).await?;
         Ok(redirect::with_query(&self.back, &[("code", &code.text())]))
     }
 }

@@ -107,6 +107,8 @@ codes! {
     BadCodeVerifier "bad_code_verifier",
     /// The provider does not vouch for the mail address: it has to be confirmed first.
     ProviderEmailNeedsVerification "provider_email_needs_verification",
+    /// There is no such invitation, or not any more.
+    InviteNotFound "invite_not_found",
     /// The user has a second factor and did not use it in this session.
     InsufficientAal "insufficient_aal",
     /// There is no such factor, or it was not asked this.
@@ -357,6 +359,10 @@ impl AuthError {
     }
 
     /// The code is unknown, used or over.
+    pub(super) fn invite_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, AuthCode::InviteNotFound, "Invite not found")
+    }
+
     pub(super) fn otp_expired() -> Self {
         Self::forbidden(AuthCode::OtpExpired, "Token has expired or is invalid")
     }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     error::{AuthCode, AuthError},
     model::{Session, SessionRow},
+    notice::Teller,
     session::{self, Client, Proof},
     sql::flow_states as sql,
 };
@@ -185,12 +186,6 @@ pub(super) fn of_mail(kind: FlowKind, challenge: &Challenge, user: Uuid, mail_to
     FlowStateRow { user_id: Some(user), mail_token_id: Some(mail_token), ..FlowStateRow::new(kind, Some(challenge), now, expires_at) }
 }
 
-/// Stores a flow, and lets go of those of the tenant that ended long ago.
-pub(super) async fn insert(tx: &Tx, tenant: TenantId, row: &FlowStateRow) -> DbResult<()> {
-    sql::delete_ended(tx, tenant, row.created_at.plus_seconds(-86_400)).await?;
-    sql::insert(tx, tenant, row).await
-}
-
 /// A code that a client exchanges for a session. It is shown once, in the URL of the app.
 pub(super) struct AuthCodeText(Uuid);
 
@@ -271,14 +266,14 @@ async fn open(
     row: SessionRow,
     client: Client,
 ) -> Result<Session, AuthError> {
-    let (id, flow_id, stored) = (tenant.id, flow.id, row.clone());
+    let (id, flow_id, stored, teller) = (tenant.id, flow.id, row.clone(), Teller::of(app, tenant));
     let opened = app
         .db
         .write(move |tx| async move {
             if !sql::delete_by_code(&tx, id, flow_id, &code_hash).await? {
                 return Ok(None);
             }
-            session::store(&tx, id, now, &stored, &client).await.map(Some)
+            session::store(&tx, id, now, &stored, &client, &teller).await.map(Some)
         })
         .await?;
     let opened = opened.ok_or_else(not_found)?.ok_or_else(|| AuthError::forbidden(AuthCode::UserBanned, "User is banned"))?;

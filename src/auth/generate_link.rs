@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event},
     db::{Json as DbJson, Timestamp, Tx},
     error::Result as DbResult,
     jobs,
@@ -139,8 +140,9 @@ pub(super) async fn generate_link(
     let new_address = new_email.as_ref().map(Email::as_str);
     let token = one_time_token::make(&app, &tenant, now, Wanted { user: id, purpose, address, new_address, challenge: None });
     let (code, hash, mail_token) = (token.code.clone(), token.hash.clone(), MailToken::of(&token));
-    let making =
-        Making { newcomer: makes_user.then_some(Newcomer { user: newcomer, identity, told }), id, email: email.into(), new_email, data, token };
+    let newcomer = makes_user.then_some(Newcomer { user: newcomer, identity, told });
+    let generated = Event::new(noted_as(purpose)).about(id).with("link", verification_type);
+    let making = Making { newcomer, id, email: email.into(), new_email, data, token, generated };
     let tenant_id = tenant.id;
     let user = app.db.write(move |tx| async move { making.store(&tx, tenant_id, now).await }).await?.ok_or_else(AuthError::email_exists)?;
     app.jobs.wake();
@@ -149,6 +151,15 @@ pub(super) async fn generate_link(
     let action_link = mail_token.map(|token| link::to_verify(&tenant, &site, &token, &redirect_to, false)).unwrap_or_default();
     let verification_type = verification_type.to_owned();
     Ok(Json(GeneratedLink { user, action_link, email_otp: code, hashed_token: hash, verification_type, redirect_to }))
+}
+
+/// As what the audit log knows a link.
+fn noted_as(purpose: Purpose) -> Action {
+    match purpose {
+        Purpose::Invite => Action::UserInvited,
+        Purpose::MagicLink | Purpose::Recovery => Action::UserRecoveryRequested,
+        _ => Action::UserConfirmationRequested,
+    }
 }
 
 /// What is to be stored for a link.
@@ -160,6 +171,7 @@ struct Making {
     new_email: Option<Email>,
     data: Metadata,
     token: NewToken,
+    generated: Event,
 }
 
 impl Making {
@@ -193,6 +205,7 @@ impl Making {
         user.updated_at = now;
         sql::update_user(tx, tenant, &user).await?;
         self.token.store(tx, tenant).await?;
+        audit::note(tx, tenant, now, &self.generated.with("new", is_new)).await?;
         shown_user(tx, tenant, user).await.map(Some)
     }
 }

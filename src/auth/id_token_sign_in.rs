@@ -10,9 +10,11 @@ use super::{
     caller::{SignedIn, find_user},
     caller_error::CallerError,
     error::{AuthCode, AuthError},
-    linking,
+    link::Languages,
+    linking::{self, Errand, Visit},
     model::Session,
     provider::{BadIdToken, Provider, shown},
+    redirect,
     session::Client,
     sign_in::TokenRequest,
 };
@@ -44,6 +46,7 @@ pub(super) async fn sign_in(
     asked: TokenRequest,
     signed_in: Option<Result<SignedIn, AuthError>>,
     client: Client,
+    languages: Languages,
 ) -> Result<Session, AuthError> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let token = given(asked.id_token).ok_or_else(|| refused("id_token required"))?;
@@ -57,18 +60,19 @@ pub(super) async fn sign_in(
         check_nonce(told["nonce"].as_str(), given(asked.nonce).as_deref())?;
     }
     check_access_token(told["at_hash"].as_str(), given(asked.access_token).as_deref())?;
-    let linking = match signed_in {
+    let errand = match signed_in {
         Some(user) if asked.link_identity == Some(true) => {
             if !tenant.settings.identities.manual_linking {
                 return Err(manual_linking_disabled());
             }
             let user = user?;
             refuse_low(app, tenant, &user).await?;
-            Some((user.user_id, user.session_id))
+            Errand::Link { user: user.user_id, session: user.session_id }
         }
-        _ => None,
+        _ => Errand::SignIn,
     };
-    linking::sign_in(app, tenant, &profile, linking, "oauth", client).await
+    let visit = Visit { profile: &profile, errand, redirect_to: redirect::site(app, tenant).to_string(), languages: languages.0 };
+    linking::sign_in(app, tenant, &visit, "oauth", client).await
 }
 
 /// An answer of this grant, as OAuth spells it.

@@ -14,6 +14,7 @@ use super::{
     error::{AuthCode, AuthError, AuthFailures},
     linking::note_providers,
     model::{EMAIL_PROVIDER, IdentityRow, PHONE_PROVIDER, UserRow},
+    notice::{Notice, Teller},
     one_time_token::revoke_all,
     sql::{self, identities},
 };
@@ -40,8 +41,9 @@ pub(super) async fn unlink_identity(
     refuse_low(&app, tenant, &current.user).await?;
     let identity = identity.parse().map_err(|_| AuthError::new(StatusCode::NOT_FOUND, AuthCode::ValidationFailed, "identity_id must be an UUID"))?;
     let (id, user, now) = (tenant.id, current.user.user_id, app.clock.now());
-    let unlinked = Event::new(Action::IdentityUnlinked).about(user);
-    let outcome = app.db.write(move |tx| async move { unlink(&tx, id, now, user, identity, unlinked).await }).await;
+    let (unlinked, teller) = (Event::new(Action::IdentityUnlinked).about(user), Teller::of(&app, tenant));
+    let outcome = app.db.write(move |tx| async move { unlink(&tx, id, now, (user, identity), unlinked, &teller).await }).await;
+    app.jobs.wake();
     match outcome {
         Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(email_conflict()),
         Err(error) => Err(error.into()),
@@ -53,8 +55,16 @@ fn email_conflict() -> AuthError {
     AuthError::unprocessable(AuthCode::EmailConflictIdentityNotDeletable, "Unable to unlink identity due to email conflict")
 }
 
-async fn unlink(tx: &Tx, tenant: TenantId, now: Timestamp, user: Uuid, identity: Uuid, event: Event) -> DbResult<Result<(), AuthError>> {
+async fn unlink(
+    tx: &Tx,
+    tenant: TenantId,
+    now: Timestamp,
+    (user, identity): (Uuid, Uuid),
+    event: Event,
+    teller: &Teller,
+) -> DbResult<Result<(), AuthError>> {
     let Some(mut user) = sql::lock_user(tx, tenant, user).await? else { return Ok(Err(AuthError::user_not_found())) };
+    let before = user.clone();
     let all = sql::identities_of(tx, tenant, user.id).await?;
     if all.len() < 2 {
         let message = "User must have at least 1 identity after unlinking";
@@ -79,6 +89,7 @@ async fn unlink(tx: &Tx, tenant: TenantId, now: Timestamp, user: Uuid, identity:
     }
     identities::delete(tx, tenant, gone.id).await?;
     audit::note(tx, tenant, now, &event.with("provider", gone.provider.clone())).await?;
+    teller.tell(tx, now, &before, Notice::IdentityUnlinked { provider: gone.provider.clone() }).await?;
     // What was mailed to an address that may not be the user's any more.
     revoke_all(tx, tenant, &mut user).await?;
     note_providers(tx, tenant, &mut user).await?;

@@ -22,7 +22,13 @@ use super::{
     session::shown_user,
     sql,
 };
-use crate::{app::App, db::Json as DbJson, jobs, tenants::MailKind};
+use crate::{
+    app::App,
+    audit::{self, Action, Event},
+    db::Json as DbJson,
+    jobs,
+    tenants::MailKind,
+};
 
 /// Who is invited.
 #[derive(Deserialize, ToSchema)]
@@ -68,6 +74,7 @@ pub(super) async fn invite_user(
     let job = app.jobs.prepare(tenant.id, &mail)?;
     limits::message(&app, &tenant, email.as_str(), &peer).await?;
     let tenant = tenant.id;
+    let event = Event::new(Action::UserInvited).about(id);
     let invited = app
         .db
         .write(move |tx| async move {
@@ -83,6 +90,7 @@ pub(super) async fn invite_user(
             user.updated_at = now;
             sql::update_user(&tx, tenant, &user).await?;
             token.store(&tx, tenant).await?;
+            audit::note(&tx, tenant, now, &event).await?;
             jobs::enqueue(&tx, now, &job).await?;
             shown_user(&tx, tenant, user).await.map(Some)
         })

@@ -10,12 +10,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
+    ask::{Ask, Asked, Frequency, Pkce},
+    contact::confirm_email,
     create_user::{blank_user, user_with_email},
+    email::Email,
     error::{AuthCode, AuthError},
     flow_state::code_ends,
     hooks::{self, NewUsers},
-    model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow, merge, object},
-    one_time_token::revoke_all,
+    model::{EMAIL_PROVIDER, IdentityRow, Metadata, Session, SessionRow, User, UserRow, merge, object},
+    notice::{Notice, Teller},
+    one_time_token::{find_invitation, revoke_all},
     provider::Profile,
     request::check_user_metadata,
     session::{self, Client, Opened, Proof},
@@ -27,11 +31,11 @@ use crate::{
     audit::{self, Action, Event, Origin},
     db::{Json, Timestamp, Tx},
     error::{ConstraintKind, Error, Result as DbResult},
+    jobs::{self, NewJob},
     tenants::{Tenant, TenantId},
 };
 
-/// What a tenant has to say about who becomes a user.
-#[derive(Clone)]
+/// What a tenant has to say about who becomes a user, and what is to be known of the request inside the transaction.
 struct Rules {
     is_sign_up_enabled: bool,
     is_autoconfirmed: bool,
@@ -39,20 +43,46 @@ struct Rules {
     origin: Origin,
     /// The tenant's hook that is told of new users.
     new_users: NewUsers,
+    teller: Teller,
+    /// What asks the owner of the profile's address to confirm it, and how often that may be.
+    confirmation: Option<(Frequency, NewJob)>,
 }
 
 impl Rules {
-    fn of(app: &App, tenant: &Tenant) -> Self {
-        Self {
+    fn of(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>) -> DbResult<Self> {
+        let confirmation = match &visit.profile.email {
+            Some(email) if !visit.profile.is_verified => {
+                let (redirect_to, languages) = (visit.redirect_to.clone(), visit.languages.clone());
+                let ask = Ask::by_mail(Asked::SignUp, email.clone(), Pkce::default(), redirect_to, languages);
+                Some((ask.frequency(app, tenant, now), app.jobs.prepare(tenant.id, &ask)?))
+            }
+            _ => None,
+        };
+        Ok(Self {
             is_sign_up_enabled: tenant.settings.sign_up.enabled,
             is_autoconfirmed: tenant.settings.sign_up.email_autoconfirm,
             origin: Origin::here(),
             new_users: NewUsers::of(app, tenant),
+            teller: Teller::of(app, tenant),
+            confirmation,
+        })
+    }
+
+    /// Has the owner of the address asked whether it is theirs, unless that was so just before. Who has a confirmed account gets word of the
+    /// attempt instead, as at a sign-up.
+    async fn ask_to_confirm(&self, tx: &Tx, now: Timestamp) -> DbResult<()> {
+        match &self.confirmation {
+            Some((frequency, job)) if frequency.note(tx).await?.is_none() => jobs::enqueue(tx, now, job).await,
+            _ => Ok(()),
         }
     }
-}
 
-impl Rules {
+    /// Notes that an identity joins a user, and tells the user, who is as it was before.
+    async fn note_linked(&self, tx: &Tx, tenant: TenantId, now: Timestamp, user: &UserRow, profile: &Profile) -> DbResult<()> {
+        audit::note(tx, tenant, now, &self.event(Action::IdentityLinked, user.id, profile)).await?;
+        self.teller.tell(tx, now, user, Notice::IdentityLinked { provider: profile.provider.clone() }).await
+    }
+
     fn event(&self, action: Action, user: Uuid, profile: &Profile) -> Event {
         Event::of(action, self.origin.clone()).by_user(user).about(user).with("provider", profile.provider.clone())
     }
@@ -70,8 +100,25 @@ enum Joined {
 
 type Outcome = DbResult<Result<Joined, AuthError>>;
 
-/// A user who is signed in and wants an identity more, and that session.
-pub(super) type Linking = Option<(Uuid, Uuid)>;
+/// What somebody comes for.
+#[derive(Clone)]
+pub(super) enum Errand {
+    /// To sign in.
+    SignIn,
+    /// To add the identity to the user who is signed in.
+    Link { user: Uuid, session: Uuid },
+    /// To accept an invitation, which is named by the hash of its link.
+    Accept { invitation: String },
+}
+
+/// Somebody who comes with what a provider tells.
+pub(super) struct Visit<'v> {
+    pub(super) profile: &'v Profile,
+    pub(super) errand: Errand,
+    /// Where a mail that confirms the address leads back to.
+    pub(super) redirect_to: String,
+    pub(super) languages: String,
+}
 
 /// The code of a flow, to be stored with what the provider gave.
 #[derive(Clone)]
@@ -89,47 +136,35 @@ enum Then {
 }
 
 /// Signs the user of a profile in.
-pub(super) async fn sign_in(
-    app: &App,
-    tenant: &Tenant,
-    profile: &Profile,
-    linking: Linking,
-    method: &'static str,
-    client: Client,
-) -> Result<Session, AuthError> {
+pub(super) async fn sign_in(app: &App, tenant: &Tenant, visit: &Visit<'_>, method: &'static str, client: Client) -> Result<Session, AuthError> {
     let now = app.clock.now();
     // Whose session it is, only the transaction finds out.
-    let row = session::begin(app, tenant, now, Uuid::nil(), &Proof { method, provider: Some(profile.provider.clone()) });
-    let (user, opened) = settle(app, tenant, now, profile, linking, Then::Open(Box::new(row.clone()), client)).await?;
+    let row = session::begin(app, tenant, now, Uuid::nil(), &Proof { method, provider: Some(visit.profile.provider.clone()) });
+    let (user, opened) = settle(app, tenant, now, visit, Then::Open(Box::new(row.clone()), client)).await?;
     let opened = opened.ok_or_else(banned)?;
     session::answer(app, tenant, now, &SessionRow { user_id: user, ..row }, opened).await
 }
 
 /// Gives a flow the code that signs the user of a profile in.
-pub(super) async fn issue_code(app: &App, tenant: &Tenant, profile: &Profile, linking: Linking, code: CodeOf) -> Result<(), AuthError> {
-    settle(app, tenant, app.clock.now(), profile, linking, Then::Issue(code)).await.map(drop)
+pub(super) async fn issue_code(app: &App, tenant: &Tenant, visit: &Visit<'_>, code: CodeOf) -> Result<(), AuthError> {
+    settle(app, tenant, app.clock.now(), visit, Then::Issue(code)).await.map(drop)
 }
 
 fn banned() -> AuthError {
     AuthError::forbidden(AuthCode::UserBanned, "User is banned")
 }
 
-async fn settle(
-    app: &App,
-    tenant: &Tenant,
-    now: Timestamp,
-    profile: &Profile,
-    linking: Linking,
-    then: Then,
-) -> Result<(Uuid, Option<Opened>), AuthError> {
-    if linking.is_none() {
-        ask_before(app, tenant, now, profile).await?;
+async fn settle(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>, then: Then) -> Settled {
+    if matches!(visit.errand, Errand::SignIn) {
+        ask_before(app, tenant, now, visit.profile).await?;
     }
     // Two first visits at the same moment can meet: then the second finds what the first has made.
-    match attempt(app, tenant, now, profile, linking, then.clone()).await {
-        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => attempt(app, tenant, now, profile, linking, then).await?,
+    let settled = match attempt(app, tenant, now, visit, then.clone()).await {
+        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => attempt(app, tenant, now, visit, then).await?,
         outcome => outcome?,
-    }
+    };
+    app.jobs.wake();
+    settled
 }
 
 /// Asks the tenant's hook about somebody who is to become a user, as far as can be seen before the transaction.
@@ -155,13 +190,14 @@ async fn ask_before(app: &App, tenant: &Tenant, now: Timestamp, profile: &Profil
 
 type Settled = Result<(Uuid, Option<Opened>), AuthError>;
 
-async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, profile: &Profile, linking: Linking, then: Then) -> DbResult<Settled> {
-    let (id, rules, profile) = (tenant.id, Rules::of(app, tenant), profile.clone());
+async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>, then: Then) -> DbResult<Settled> {
+    let (id, rules, profile, errand) = (tenant.id, Rules::of(app, tenant, now, visit)?, visit.profile.clone(), visit.errand.clone());
     app.db
         .write(move |tx| async move {
-            let joined = match linking {
-                Some((user, session)) => link_to(&tx, id, now, &rules, (user, session), &profile).await?,
-                None => match join(&tx, id, now, &rules, &profile).await? {
+            let joined = match errand {
+                Errand::Link { user, session } => link_to(&tx, id, now, &rules, (user, session), &profile).await?,
+                Errand::Accept { invitation } => accept(&tx, id, now, &rules, &invitation, &profile).await?,
+                Errand::SignIn => match join(&tx, id, now, &rules, &profile).await? {
                     Ok(Joined::Met) => join(&tx, id, now, &rules, &profile).await?,
                     joined => joined,
                 },
@@ -169,13 +205,16 @@ async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, profile: &Profile, 
             let user = match joined {
                 Ok(Joined::User(user)) => user,
                 Ok(Joined::Met) => return Ok(Err(Error::unavailable("the account was made at the same moment; try again").into())),
-                Ok(Joined::Unconfirmed) => return Ok(Err(unconfirmed(&profile))),
+                Ok(Joined::Unconfirmed) => {
+                    rules.ask_to_confirm(&tx, now).await?;
+                    return Ok(Err(unconfirmed(&profile)));
+                }
                 Err(error) => return Ok(Err(error)),
             };
             match then {
                 Then::Open(mut row, client) => {
                     row.user_id = user;
-                    Ok(Ok((user, session::store(&tx, id, now, &row, &client).await?)))
+                    Ok(Ok((user, session::store(&tx, id, now, &row, &client, &rules.teller).await?)))
                 }
                 Then::Issue(CodeOf { flow, code_hash, secret }) => {
                     flow_states::set_code(&tx, id, flow, user, &code_hash, &secret, code_ends(now)).await?;
@@ -243,12 +282,13 @@ async fn link_by_email(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules,
     if user.is_banned(now) {
         return Ok(Err(banned()));
     }
+    let before = user.clone();
     if user.email_confirmed_at.is_none() || user.email_is_unproved {
         take_over(tx, tenant, &mut user, None).await?;
         confirm(&mut user, now);
     }
     sql::insert_identity(tx, tenant, &identity_of(profile, user.id, now)).await?;
-    audit::note(tx, tenant, now, &rules.event(Action::IdentityLinked, user.id, profile)).await?;
+    rules.note_linked(tx, tenant, now, &before, profile).await?;
     write(tx, tenant, now, &mut user, profile).await?;
     Ok(Ok(Joined::User(user.id)))
 }
@@ -362,6 +402,41 @@ pub(super) async fn note_providers(tx: &Tx, tenant: TenantId, user: &mut UserRow
     Ok(())
 }
 
+/// Somebody who was invited comes by way of a provider. The invitation shows that its address is the person's, whatever the provider says of
+/// it; but it has to be the provider's, too.
+async fn accept(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, invitation: &str, profile: &Profile) -> Outcome {
+    let gone = || Ok(Err(AuthError::invite_not_found()));
+    let Some(token) = find_invitation(tx, tenant, now, invitation).await? else { return gone() };
+    if profile.email.as_ref().map(Email::as_str) != Some(token.address.as_str()) {
+        return Ok(Err(AuthError::validation("Invited email does not match emails from external provider")));
+    }
+    let Some(mut user) = sql::lock_user(tx, tenant, token.user_id).await? else { return gone() };
+    if user.is_banned(now) {
+        return Ok(Err(banned()));
+    }
+    // Of two who come at the same moment the second finds it used.
+    let is_open = find_invitation(tx, tenant, now, invitation).await?.is_some();
+    if !is_open || user.deleted_at.is_some() || user.email.as_deref() != Some(token.address.as_str()) {
+        return gone();
+    }
+    if let Some(known) = identities::find(tx, tenant, &profile.provider, &profile.subject).await?
+        && known.user_id != user.id
+    {
+        return Ok(Err(AuthError::unprocessable(AuthCode::IdentityAlreadyExists, "Identity is already linked to another user")));
+    }
+    if user.email_confirmed_at.is_none() {
+        shut_out_others(tx, tenant, &mut user, |identity| identity.provider == EMAIL_PROVIDER).await?;
+        confirm_email(tx, tenant, now, &mut user).await?;
+    }
+    if identities::find(tx, tenant, &profile.provider, &profile.subject).await?.is_none() {
+        sql::insert_identity(tx, tenant, &identity_of(profile, user.id, now)).await?;
+    }
+    sql::one_time_tokens::delete_of(tx, tenant, user.id).await?;
+    audit::note(tx, tenant, now, &rules.event(Action::InviteAccepted, user.id, profile)).await?;
+    write(tx, tenant, now, &mut user, profile).await?;
+    Ok(Ok(Joined::User(user.id)))
+}
+
 /// Adds an identity to a user who is signed in and asked for it.
 async fn link_to(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, (user, session): (Uuid, Uuid), profile: &Profile) -> Outcome {
     let refuse = |message: &'static str| Ok(Err(AuthError::unprocessable(AuthCode::IdentityAlreadyExists, message)));
@@ -375,6 +450,7 @@ async fn link_to(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, (user
         Some(_) => return refuse("Identity is already linked to another user"),
         None => {}
     }
+    let before = user.clone();
     if let Some(email) = profile.email.as_ref().filter(|_| user.email.is_none()) {
         if sql::find_user_by_email(tx, tenant, email).await?.is_some() {
             return Ok(Err(AuthError::bad_request(AuthCode::EmailExists, "A user with this email address has already been registered")));
@@ -386,7 +462,7 @@ async fn link_to(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, (user
         }
     }
     sql::insert_identity(tx, tenant, &identity_of(profile, user.id, now)).await?;
-    audit::note(tx, tenant, now, &rules.event(Action::IdentityLinked, user.id, profile)).await?;
+    rules.note_linked(tx, tenant, now, &before, profile).await?;
     write(tx, tenant, now, &mut user, profile).await?;
     if user.is_anonymous {
         identities::set_known(tx, tenant, user.id).await?;

@@ -40,6 +40,8 @@ pub(super) struct AuthMail {
     pub(super) languages: String,
     pub(super) device: String,
     pub(super) factor: String,
+    pub(super) passkey: String,
+    pub(super) provider: String,
 }
 
 /// What a mail carries.
@@ -81,6 +83,8 @@ impl AuthMail {
             "data": user.user_metadata.0,
             "device": self.device,
             "factor": self.factor,
+            "passkey": self.passkey,
+            "provider": self.provider,
         })
     }
 }

@@ -1,23 +1,21 @@
 //! What users are told of without having asked: that something of their account is another thing now.
 
-use super::{message::AuthMail, model::UserRow};
+use super::{factors::FactorRow, message::AuthMail, model::UserRow};
 use crate::{
     app::App,
+    db::{Timestamp, Tx},
     error::Result,
-    jobs::NewJob,
-    tenants::{MailKind, Tenant},
+    jobs,
+    tenants::{MailKind, NoticeSettings, Tenant, TenantId},
 };
 
 /// What a user is told.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "second factors tell of themselves once they are there")]
 pub(super) enum Notice {
     /// The password is another one.
     PasswordChanged,
     /// The mail address is another one. Told to the one before.
     EmailChanged {
-        /// The address before.
-        old: String,
         /// The address now.
         new: String,
     },
@@ -41,34 +39,94 @@ pub(super) enum Notice {
         /// What it was called.
         factor: String,
     },
+    /// There are new recovery codes.
+    RecoveryCodesMade,
+    /// A passkey came.
+    PasskeyAdded {
+        /// What it is called.
+        passkey: String,
+    },
+    /// A passkey went.
+    PasskeyRemoved {
+        /// What it was called.
+        passkey: String,
+    },
+    /// A provider by which the user signs in came.
+    IdentityLinked {
+        /// Its name.
+        provider: String,
+    },
+    /// A provider by which the user signed in went.
+    IdentityUnlinked {
+        /// Its name.
+        provider: String,
+    },
 }
 
-/// The job that tells a user, to be enqueued in the transaction that changes it; `None` when the tenant does not want that told, or the
-/// user has no confirmed address to tell it to. `user` is as it was before.
-pub(super) fn prepare(app: &App, tenant: &Tenant, user: &UserRow, notice: Notice) -> Result<Option<NewJob>> {
-    let wanted = &tenant.settings.mail.notices;
-    let (kind, is_wanted) = match &notice {
-        Notice::PasswordChanged => (MailKind::PasswordChanged, wanted.password_changed),
-        Notice::EmailChanged { .. } => (MailKind::EmailChanged, wanted.email_changed),
-        Notice::PhoneChanged { .. } => (MailKind::PhoneChanged, wanted.phone_changed),
-        Notice::NewDevice { .. } => (MailKind::NewDevice, wanted.new_device),
-        Notice::FactorAdded { .. } => (MailKind::FactorAdded, wanted.factors),
-        Notice::FactorRemoved { .. } => (MailKind::FactorRemoved, wanted.factors),
-    };
-    if !is_wanted || user.email.is_none() || user.email_confirmed_at.is_none() {
-        return Ok(None);
+impl Notice {
+    /// That a factor came.
+    pub(super) fn of_new_factor(factor: &FactorRow) -> Self {
+        Self::FactorAdded { factor: name_of(factor) }
     }
-    let mut mail = AuthMail::to_user(kind, user);
-    match notice {
-        Notice::PasswordChanged => {}
-        Notice::EmailChanged { old, new } => {
-            mail.to.clone_from(&old);
-            mail.email = old;
-            mail.new_email = new;
+
+    /// That a factor went.
+    pub(super) fn of_lost_factor(factor: &FactorRow) -> Self {
+        Self::FactorRemoved { factor: name_of(factor) }
+    }
+
+    /// The mail that it is, and whether the tenant has it sent.
+    fn kind(&self, wanted: &NoticeSettings) -> (MailKind, bool) {
+        match self {
+            Self::PasswordChanged => (MailKind::PasswordChanged, wanted.password_changed),
+            Self::EmailChanged { .. } => (MailKind::EmailChanged, wanted.email_changed),
+            Self::PhoneChanged { .. } => (MailKind::PhoneChanged, wanted.phone_changed),
+            Self::NewDevice { .. } => (MailKind::NewDevice, wanted.new_device),
+            Self::FactorAdded { .. } => (MailKind::FactorAdded, wanted.factors),
+            Self::FactorRemoved { .. } => (MailKind::FactorRemoved, wanted.factors),
+            Self::RecoveryCodesMade => (MailKind::RecoveryCodesMade, wanted.recovery_codes),
+            Self::PasskeyAdded { .. } => (MailKind::PasskeyAdded, wanted.passkeys),
+            Self::PasskeyRemoved { .. } => (MailKind::PasskeyRemoved, wanted.passkeys),
+            Self::IdentityLinked { .. } => (MailKind::IdentityLinked, wanted.identities),
+            Self::IdentityUnlinked { .. } => (MailKind::IdentityUnlinked, wanted.identities),
         }
-        Notice::PhoneChanged { new } => mail.new_phone = format!("+{new}"),
-        Notice::NewDevice { device } => mail.device = device,
-        Notice::FactorAdded { factor } | Notice::FactorRemoved { factor } => mail.factor = factor,
     }
-    app.jobs.prepare(tenant.id, &mail).map(Some)
+}
+
+/// What a user calls a factor; what it is, if the user calls it nothing.
+fn name_of(factor: &FactorRow) -> String {
+    if factor.friendly_name.is_empty() { factor.factor_type.clone() } else { factor.friendly_name.clone() }
+}
+
+/// Tells the users of a tenant. Made before a transaction and used inside it: what was done is told, once, and what was rolled back is not.
+#[derive(Clone)]
+pub(super) struct Teller {
+    app: App,
+    tenant: TenantId,
+    wanted: NoticeSettings,
+}
+
+impl Teller {
+    pub(super) fn of(app: &App, tenant: &Tenant) -> Self {
+        Self { app: app.clone(), tenant: tenant.id, wanted: tenant.settings.mail.notices.clone() }
+    }
+
+    /// Tells a user, who is as it was before: nothing where the tenant does not want that told, or the user has no confirmed address to tell it
+    /// to. The worker sees the mail within a second; whoever can, wakes it after the transaction.
+    pub(super) async fn tell(&self, tx: &Tx, now: Timestamp, user: &UserRow, notice: Notice) -> Result<()> {
+        let (kind, is_wanted) = notice.kind(&self.wanted);
+        if !is_wanted || user.email.is_none() || user.email_confirmed_at.is_none() {
+            return Ok(());
+        }
+        let mut mail = AuthMail::to_user(kind, user);
+        match notice {
+            Notice::PasswordChanged | Notice::RecoveryCodesMade => {}
+            Notice::EmailChanged { new } => mail.new_email = new,
+            Notice::PhoneChanged { new } => mail.new_phone = format!("+{new}"),
+            Notice::NewDevice { device } => mail.device = device,
+            Notice::FactorAdded { factor } | Notice::FactorRemoved { factor } => mail.factor = factor,
+            Notice::PasskeyAdded { passkey } | Notice::PasskeyRemoved { passkey } => mail.passkey = passkey,
+            Notice::IdentityLinked { provider } | Notice::IdentityUnlinked { provider } => mail.provider = provider,
+        }
+        jobs::enqueue(tx, now, &self.app.jobs.prepare(self.tenant, &mail)?).await
+    }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     flow_state::{self, Challenge, FlowKind, FlowStateRow},
     model::UserRow,
-    sql::one_time_tokens as sql,
+    sql::{flow_states, one_time_tokens as sql},
 };
 use crate::{
     app::App,
@@ -209,7 +209,7 @@ impl NewToken {
     pub(super) async fn store(&self, tx: &Tx, tenant: TenantId) -> Result<()> {
         sql::replace(tx, tenant, &self.row).await?;
         match &self.flow {
-            Some(flow) => flow_state::insert(tx, tenant, flow).await,
+            Some(flow) => flow_states::insert(tx, tenant, flow).await,
             None => Ok(()),
         }
     }
@@ -222,7 +222,8 @@ fn hash(key: &MasterKey, tenant: TenantId, id: Uuid, address: &str, code: &str) 
     hex(&key.mac(&place, code.as_bytes())[..28])
 }
 
-fn random_code(length: u32) -> String {
+/// A code of this many digits.
+pub(super) fn random_code(length: u32) -> String {
     let code = u64::from_be_bytes(random()) % 10_u64.pow(length);
     format!("{code:0width$}", width = usize::try_from(length).unwrap_or_default())
 }
@@ -266,6 +267,11 @@ pub(super) async fn peek(app: &App, conn: &Conn, tenant: TenantId, now: Timestam
             Ok(rows.into_iter().find(|row| row.has_code(&app.master_key, tenant, code)))
         }
     }
+}
+
+/// The invitation whose link has this hash, without using it up.
+pub(super) async fn find_invitation(conn: &Conn, tenant: TenantId, now: Timestamp, hash: &str) -> Result<Option<TokenRow>> {
+    sql::find(conn, tenant, now, &sha256(hash.as_bytes()), &[Purpose::Invite]).await
 }
 
 /// Uses a token up; of those who come at the same moment one gets it. A wrong code counts against the codes at its address.
@@ -319,7 +325,7 @@ pub(super) async fn revoke_all(tx: &Tx, tenant: TenantId, user: &mut UserRow) ->
 
 /// The same, but for the flow that this token has just given its code.
 pub(super) async fn revoke_all_but(tx: &Tx, tenant: TenantId, user: &mut UserRow, token: &TokenRow) -> Result<()> {
-    super::sql::flow_states::delete_of_user_but(tx, tenant, user.id, token.id).await?;
+    flow_states::delete_of_user_but(tx, tenant, user.id, token.id).await?;
     forget_changes(user);
     sql::delete_of(tx, tenant, user.id).await
 }

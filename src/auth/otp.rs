@@ -115,8 +115,7 @@ async fn by_mail(
     })?;
     let newcomer = announced(app, tenant, newcomer, known.is_some()).await?;
     let redirect_to = redirect.decide(app, tenant).to.to_string();
-    let ask = Ask { asked: Asked::SignIn, address: email.into(), challenge, redirect_to, languages: languages.0, channel: String::new() };
-    ask.submit_for(app, tenant, peer, newcomer).await?;
+    Ask::by_mail(Asked::SignIn, email, challenge, redirect_to, languages.0).submit_for(app, tenant, peer, newcomer).await?;
     Ok(Json(Asking::default()))
 }
 

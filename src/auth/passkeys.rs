@@ -21,6 +21,7 @@ use super::{
     factors::{insufficient, is_short_of_a_factor, refuse_anonymous},
     limits::{self, Bucket},
     model::Session,
+    notice::{Notice, Teller},
     request::{JsonBody, default_if_null, path_id},
     session::{self, Client, Proof},
     sql, webauthn,
@@ -184,18 +185,19 @@ pub(super) async fn create_passkey(
         updated_at: now,
         last_used_at: None,
     };
-    let (id, most, row) = (tenant.id, tenant.settings.mfa.max_passkeys, passkey.clone());
+    let (id, most, row, teller) = (tenant.id, tenant.settings.mfa.max_passkeys, passkey.clone(), Teller::of(&app, tenant));
     let created = about(Event::new(Action::PasskeyCreated), passkey.user_id, passkey.id);
     let added = app
         .db
         .write(move |tx| async move {
-            let added = add(&tx, id, most, &row).await?;
+            let added = add(&tx, id, most, &row, &teller).await?;
             if matches!(added, Added::Done) {
                 audit::note(&tx, id, now, &created).await?;
             }
             Ok(added)
         })
         .await?;
+    app.jobs.wake();
     match added {
         Added::Done => Ok(Json(Passkey::new(passkey))),
         Added::TooMany => Err(too_many()),
@@ -209,13 +211,19 @@ enum Added {
     Taken,
 }
 
-async fn add(tx: &Tx, tenant: TenantId, most: u32, passkey: &PasskeyRow) -> DbResult<Added> {
-    sql::lock_user(tx, tenant, passkey.user_id).await?;
+async fn add(tx: &Tx, tenant: TenantId, most: u32, passkey: &PasskeyRow, teller: &Teller) -> DbResult<Added> {
+    let user = sql::lock_user(tx, tenant, passkey.user_id).await?;
     let count = sql::passkeys_of(tx, tenant, passkey.user_id).await?.len();
     if count >= usize::try_from(most).unwrap_or(usize::MAX) {
         return Ok(Added::TooMany);
     }
-    Ok(if sql::insert_passkey(tx, tenant, passkey).await? { Added::Done } else { Added::Taken })
+    if !sql::insert_passkey(tx, tenant, passkey).await? {
+        return Ok(Added::Taken);
+    }
+    if let Some(user) = user {
+        teller.tell(tx, passkey.created_at, &user, Notice::PasskeyAdded { passkey: passkey.friendly_name.clone() }).await?;
+    }
+    Ok(Added::Done)
 }
 
 /// What comes along with the wish to sign in by passkey.
@@ -273,7 +281,7 @@ pub(super) async fn sign_in_by_passkey(
         return Err(AuthError::forbidden(AuthCode::UserBanned, "User is banned"));
     }
     let session = session::begin(&app, tenant, now, user.id, &Proof::by("passkey"));
-    let (id, row) = (tenant.id, session.clone());
+    let (id, row, teller) = (tenant.id, session.clone(), Teller::of(&app, tenant));
     let opened = app
         .db
         .write(move |tx| async move {
@@ -284,7 +292,7 @@ pub(super) async fn sign_in_by_passkey(
             if !is_as_it_was || !sql::note_passkey_use(&tx, id, now, passkey.id, &credential).await? {
                 return Ok(None);
             }
-            session::store(&tx, id, now, &row, &client).await
+            session::store(&tx, id, now, &row, &client, &teller).await
         })
         .await?;
     Ok(Json(session::answer(&app, tenant, now, &session, opened.ok_or_else(unverified)?).await?))
@@ -346,7 +354,7 @@ pub(super) async fn update_passkey(
 pub(super) async fn delete_passkey(State(app): State<App>, current: CurrentUser, Path(id): Path<String>) -> Result<StatusCode, AuthError> {
     check_enabled(&current.tenant)?;
     check_can_manage(&app, &current).await?;
-    remove(&app, current.tenant.id, current.user.user_id, passkey_id(&id)?).await
+    remove(&app, &current.tenant, current.user.user_id, passkey_id(&id)?).await
 }
 
 /// Lists the passkeys of a user.
@@ -373,7 +381,7 @@ pub(super) async fn delete_passkey_of_user(
 ) -> Result<StatusCode, AuthError> {
     let user = path_id("user_id", &user)?;
     sql::find_user(&app.db.read().await?, tenant.id, user).await?.ok_or_else(AuthError::user_not_found)?;
-    remove(&app, tenant.id, user, passkey_id(&id)?).await
+    remove(&app, &tenant, user, passkey_id(&id)?).await
 }
 
 fn check_enabled(tenant: &Tenant) -> Result<(), AuthError> {
@@ -440,17 +448,19 @@ async fn list(app: &App, tenant: TenantId, user: Uuid) -> Result<Json<Vec<Passke
     Ok(Json(passkeys.into_iter().map(Passkey::new).collect()))
 }
 
-async fn remove(app: &App, tenant: TenantId, user: Uuid, id: Uuid) -> Result<StatusCode, AuthError> {
+async fn remove(app: &App, tenant: &Tenant, user: Uuid, id: Uuid) -> Result<StatusCode, AuthError> {
     let (now, deleted) = (app.clock.now(), about(Event::new(Action::PasskeyDeleted), user, id));
+    let (teller, tenant) = (Teller::of(app, tenant), tenant.id);
     let removed = app
         .db
         .write(move |tx| async move {
-            let removed = sql::delete_passkey(&tx, tenant, user, id).await?;
-            if removed {
-                audit::note(&tx, tenant, now, &deleted).await?;
-            }
-            Ok(removed)
+            let Some(user) = sql::lock_user(&tx, tenant, user).await? else { return Ok(false) };
+            let Some(passkey) = sql::delete_passkey(&tx, tenant, user.id, id).await? else { return Ok(false) };
+            teller.tell(&tx, now, &user, Notice::PasskeyRemoved { passkey }).await?;
+            audit::note(&tx, tenant, now, &deleted).await?;
+            Ok(true)
         })
         .await?;
+    app.jobs.wake();
     if removed { Ok(StatusCode::NO_CONTENT) } else { Err(not_found()) }
 }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event},
     crypto::MasterKey,
     db::{Timestamp, Tx},
     error::Result as DbResult,
@@ -48,6 +49,7 @@ pub(super) async fn reauthenticate(State(app): State<App>, current: CurrentUser,
     let frequency = Frequency::of(&app, tenant, now, REAUTHENTICATION, &address);
     let sent = limits::message(&app, tenant, &address, &current.peer).await?;
     let (id, user_id) = (tenant.id, user.id);
+    let requested = Event::new(Action::UserReauthenticateRequested).about(user.id);
     let refused: Option<TooSoon> = app
         .db
         .write(move |tx| async move {
@@ -58,6 +60,7 @@ pub(super) async fn reauthenticate(State(app): State<App>, current: CurrentUser,
             note_sent(&mut user, now, &token);
             sql::update_user(&tx, id, &user).await?;
             token.store(&tx, id).await?;
+            audit::note(&tx, id, now, &requested).await?;
             if let Some(job) = &job {
                 jobs::enqueue(&tx, now, job).await?;
             }

@@ -53,7 +53,6 @@ pub(super) async fn request_recovery(
     let challenge = Pkce { code_challenge: asked.code_challenge, code_challenge_method: asked.code_challenge_method };
     challenge.read()?;
     let redirect_to = redirect.decide(&app, tenant).to.to_string();
-    let ask = Ask { asked: Asked::Recovery, address: email.into(), challenge, redirect_to, languages: languages.0, channel: String::new() };
-    ask.submit(&app, tenant, peer).await?;
+    Ask::by_mail(Asked::Recovery, email, challenge, redirect_to, languages.0).submit(&app, tenant, peer).await?;
     Ok(Json(Asking::default()))
 }

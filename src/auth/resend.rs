@@ -72,8 +72,7 @@ pub(super) async fn resend(
             }
             let email: Email = email.parse()?;
             let redirect_to = redirect.decide(&app, tenant).to.to_string();
-            let ask = Ask { asked: by_mail, address: email.into(), challenge, redirect_to, languages: languages.0, channel: String::new() };
-            ask.submit(&app, tenant, peer).await?;
+            Ask::by_mail(by_mail, email, challenge, redirect_to, languages.0).submit(&app, tenant, peer).await?;
             Ok(Json(Asking::default()))
         }
         (None, Some(phone)) => {

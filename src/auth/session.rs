@@ -14,7 +14,7 @@ use super::{
     hooks,
     limits::network_of,
     model::{IdentityRow, Metadata, Session, SessionRow, User, UserRow, object},
-    notice::{self, Notice},
+    notice::{Notice, Teller},
     refresh_token::RefreshToken,
     session_end::expiry,
     sql,
@@ -26,7 +26,6 @@ use crate::{
     db::{Conn, Json, Timestamp, Tx},
     error::Result,
     http::current_client,
-    jobs,
     tenants::{Tenant, TenantId, TokenKind},
 };
 
@@ -80,20 +79,18 @@ pub(super) struct Opened {
     pub(super) user: UserRow,
     pub(super) identities: Vec<IdentityRow>,
     pub(super) factors: Vec<FactorRow>,
-    /// What is known of where it signed in from, if that is somewhere new.
-    pub(super) new_device: Option<String>,
 }
 
 /// A user with all that is shown of it.
 pub(super) async fn opened(conn: &Conn, tenant: TenantId, user: UserRow) -> Result<Opened> {
     let identities = sql::identities_of(conn, tenant, user.id).await?;
     let factors = sql::factors_of(conn, tenant, user.id).await?;
-    Ok(Opened { user, identities, factors, new_device: None })
+    Ok(Opened { user, identities, factors })
 }
 
 /// A user as it is shown, with all that is its own.
 pub(super) async fn shown_user(conn: &Conn, tenant: TenantId, user: UserRow) -> Result<User> {
-    let Opened { user, identities, factors, .. } = opened(conn, tenant, user).await?;
+    let Opened { user, identities, factors } = opened(conn, tenant, user).await?;
     Ok(User::new(user, identities).with_factors(factors))
 }
 
@@ -132,7 +129,14 @@ fn amr_entry(proof: &Proof, now: Timestamp) -> Value {
 
 /// Stores a new session and notes the sign-in, in the transaction that used up the proof. `None` when the user is gone or banned.
 /// Every way in ends here, so that what holds for each new session holds for all.
-pub(super) async fn store(tx: &Tx, tenant: TenantId, now: Timestamp, session: &SessionRow, client: &Client) -> Result<Option<Opened>> {
+pub(super) async fn store(
+    tx: &Tx,
+    tenant: TenantId,
+    now: Timestamp,
+    session: &SessionRow,
+    client: &Client,
+    teller: &Teller,
+) -> Result<Option<Opened>> {
     let Some(user) = sql::lock_user(tx, tenant, session.user_id).await? else { return Ok(None) };
     if user.deleted_at.is_some() || user.is_banned(now) {
         return Ok(None);
@@ -143,10 +147,11 @@ pub(super) async fn store(tx: &Tx, tenant: TenantId, now: Timestamp, session: &S
     if let Some(network) = client.ip.as_deref().and_then(|ip| ip.parse().ok()).map(network_of) {
         sql::limits::note_network(tx, tenant, now, user.id, &network).await?;
     }
-    let is_new = sql::messages::note_device(tx, tenant, now, user.id, &client.fingerprint()).await?;
-    let new_device = is_new.then(|| client.described());
+    if sql::messages::note_device(tx, tenant, now, user.id, &client.fingerprint()).await? {
+        teller.tell(tx, now, &user, Notice::NewDevice { device: client.described() }).await?;
+    }
     let user = UserRow { last_sign_in_at: Some(now), updated_at: now, ..user };
-    Ok(Some(Opened { new_device, ..opened(tx, tenant, user).await? }))
+    opened(tx, tenant, user).await.map(Some)
 }
 
 /// What the audit log says of a new session.
@@ -179,7 +184,7 @@ pub(super) async fn answer_to(
     opened: Opened,
     method: &str,
 ) -> Result<Session, AuthError> {
-    let Opened { user, identities, factors, new_device } = opened;
+    let Opened { user, identities, factors } = opened;
     let key = refresh_key(app, tenant, session)?;
     let expires_at = expiry(&tenant.settings.sessions, now, session, factors.iter().any(FactorRow::is_verified));
     let claims = Claims {
@@ -217,15 +222,6 @@ pub(super) async fn answer_to(
         provider_refresh_token: None,
         weak_password: None,
     })
-}
-
-/// Tells a user of a sign-in from somewhere new. After the transaction: it is known only there that it is new.
-async fn tell_of_device(app: &App, tenant: &Tenant, now: Timestamp, user: &UserRow, device: String) -> Result<()> {
-    if let Some(job) = notice::prepare(app, tenant, user, Notice::NewDevice { device })? {
-        app.db.write(move |tx| async move { jobs::enqueue(&tx, now, &job).await }).await?;
-        app.jobs.wake();
-    }
-    Ok(())
 }
 
 impl Client {

@@ -16,7 +16,9 @@ use super::{
     flow_state, hooks,
     id_token_sign_in::{self, LinkingUser},
     limits::{self, Bucket, Peer, Secret},
+    link::Languages,
     model::{Session, UserRow},
+    notice::Teller,
     off,
     phone::Phone,
     refresh,
@@ -85,6 +87,7 @@ pub(super) async fn create_token(
     visitor: Visitor,
     client: Client,
     LinkingUser(linking): LinkingUser,
+    languages: Languages,
     grant: Result<Query<Grant>, QueryRejection>,
     JsonBody(asked): JsonBody<TokenRequest>,
 ) -> Result<Json<Session>, AuthError> {
@@ -105,7 +108,7 @@ pub(super) async fn create_token(
             let (code, verifier) = (asked.auth_code.unwrap_or_default(), asked.code_verifier.unwrap_or_default());
             flow_state::exchange(&app, &visitor.tenant, &code, &verifier, client).await?
         }
-        Some("id_token") => id_token_sign_in::sign_in(&app, &visitor.tenant, asked, linking, client).await?,
+        Some("id_token") => id_token_sign_in::sign_in(&app, &visitor.tenant, asked, linking, client, languages).await?,
         Some("web3") => return Err(off::web3_disabled()),
         _ => return Err(AuthError::bad_request(AuthCode::InvalidCredentials, "unsupported_grant_type")),
     };
@@ -208,7 +211,7 @@ async fn note_refusal(app: &App, tenant: &Tenant, user: Option<Uuid>, reason: Au
 async fn open(app: &App, tenant: &Tenant, user: UserRow, rehashed: Option<String>, client: Client) -> Result<Session, AuthError> {
     let now = app.clock.now();
     let session = session::begin(app, tenant, now, user.id, &Proof::by("password"));
-    let (id, row) = (tenant.id, session.clone());
+    let (id, row, teller) = (tenant.id, session.clone(), Teller::of(app, tenant));
     let opened = app
         .db
         .write(move |tx| async move {
@@ -216,7 +219,7 @@ async fn open(app: &App, tenant: &Tenant, user: UserRow, rehashed: Option<String
             if !sql::keep_password(&tx, id, user.id, verified, rehashed.as_deref()).await? {
                 return Ok(None);
             }
-            session::store(&tx, id, now, &row, &client).await
+            session::store(&tx, id, now, &row, &client, &teller).await
         })
         .await?;
     // The account was changed between the check and now: who comes again is checked again.

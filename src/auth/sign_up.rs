@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    ask::{Ask, Asked, Frequency, Pkce, TooSoon},
+    ask::{Ask, Asked, Pkce, TooSoon},
     caller::Visitor,
     captcha::{self, MetaSecurity},
     create_user::{blank_user, user_with_email, user_with_phone},
@@ -20,6 +20,7 @@ use super::{
     limits::{self, Bucket, Peer},
     link::Languages,
     model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, Session, User, UserRow, merge, own_words},
+    notice::Teller,
     phone::Phone,
     redirect::AskedRedirect,
     request::{JsonBody, check_password, check_user_metadata},
@@ -145,7 +146,7 @@ impl Contact {
 
     fn ask(self, challenge: Pkce, redirect_to: String, languages: String) -> Ask {
         match self {
-            Self::Email(email) => Ask { asked: Asked::SignUp, address: email.into(), challenge, redirect_to, languages, channel: String::new() },
+            Self::Email(email) => Ask::by_mail(Asked::SignUp, email, challenge, redirect_to, languages),
             Self::Phone(phone, channel) => Ask::by_phone(Asked::SignUp, phone, channel),
         }
     }
@@ -245,7 +246,7 @@ async fn store_signed_in(
     let told = hooks::after_user_created(app, tenant, &new)?;
     let now = user.created_at;
     let session = session::begin(app, tenant, now, user.id, &Proof::by(method));
-    let (id, row) = (tenant.id, session.clone());
+    let (id, row, teller) = (tenant.id, session.clone(), Teller::of(app, tenant));
     let made =
         Event::new(Action::UserSignedUp).by_user(user.id).with("provider", identity.as_ref().map_or("anonymous", |identity| &identity.provider));
     let opened = app
@@ -259,7 +260,7 @@ async fn store_signed_in(
             }
             audit::note(&tx, id, now, &made).await?;
             jobs::enqueue_all(&tx, now, told.as_slice()).await?;
-            session::store(&tx, id, now, &row, &client).await
+            session::store(&tx, id, now, &row, &client, &teller).await
         })
         .await?;
     app.jobs.wake();
@@ -299,7 +300,7 @@ async fn sign_up_unconfirmed(
     let new = User::new(user.clone(), vec![identity.clone()]);
     hooks::before_user_created(app, tenant, &new).await?;
     let told = hooks::after_user_created(app, tenant, &new)?;
-    let frequency = Frequency::of(app, tenant, now, "confirmation", &ask.address);
+    let frequency = ask.frequency(app, tenant, now);
     let sent = limits::message(app, tenant, &ask.address, peer).await?;
     let job = app.jobs.prepare(tenant.id, &ask)?;
     let tenant = tenant.id;

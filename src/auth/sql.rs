@@ -99,6 +99,15 @@ pub(super) async fn find_user_by_phone(conn: &Conn, tenant: TenantId, phone: &Ph
     .await
 }
 
+/// The user with this mail address or, if it is none, with these digits of a phone number.
+pub(super) async fn find_user_by_address(conn: &Conn, tenant: TenantId, address: &str) -> Result<Option<UserRow>> {
+    match (address.parse::<Email>(), address.parse::<Phone>()) {
+        (Ok(email), _) => find_user_by_email(conn, tenant, &email).await,
+        (_, Ok(phone)) => find_user_by_phone(conn, tenant, &phone).await,
+        _ => Ok(None),
+    }
+}
+
 /// Which users a list shows, and where in it they stand.
 pub(super) struct UserPage<'p> {
     /// A pattern for `LIKE` in lower case, its wildcards escaped by `\`.

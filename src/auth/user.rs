@@ -16,7 +16,7 @@ use super::{
     link::Languages,
     message::AuthMail,
     model::{Metadata, User, UserRow, merge, own_words},
-    notice::{self, Notice},
+    notice::{Notice, Teller},
     one_time_token::{self, NewToken, Purpose, Wanted, revoke_all},
     phone::Phone,
     reauthenticate::{self, Nonce},
@@ -233,8 +233,7 @@ struct Change {
     nonce: Option<Nonce>,
     email: Option<NewAddress<Email>>,
     phone: Option<NewAddress<Phone>>,
-    /// What the user is told.
-    notices: Vec<NewJob>,
+    teller: Teller,
     origin: Origin,
 }
 
@@ -265,10 +264,6 @@ impl Change {
         redirect_to: &str,
         languages: &str,
     ) -> Result<Self, AuthError> {
-        let mut notices = Vec::new();
-        if encrypted_password.is_some() && user.encrypted_password.is_some() {
-            notices.extend(notice::prepare(app, tenant, user, Notice::PasswordChanged)?);
-        }
         let challenge = changes.challenge.read()?;
         let email = changes.email.filter(|email| user.email.as_deref() != Some(email.as_str()));
         let email = match email {
@@ -289,10 +284,7 @@ impl Change {
         };
         let phone = changes.phone.filter(|(phone, _)| user.phone.as_deref() != Some(phone.as_str()));
         let phone = match phone {
-            Some((phone, _)) if tenant.settings.sms.autoconfirm => {
-                notices.extend(notice::prepare(app, tenant, user, Notice::PhoneChanged { new: phone.as_str().to_owned() })?);
-                Some(NewAddress::AtOnce(phone))
-            }
+            Some((phone, _)) if tenant.settings.sms.autoconfirm => Some(NewAddress::AtOnce(phone)),
             Some((phone, channel)) => {
                 let wanted = Wanted {
                     user: user.id,
@@ -316,7 +308,7 @@ impl Change {
             nonce,
             email,
             phone,
-            notices,
+            teller: Teller::of(app, tenant),
             origin: Origin::here(),
         })
     }
@@ -336,9 +328,11 @@ impl Change {
         if let Some(nonce) = &self.nonce
             && !nonce.is_right(tx, key, now).await?
         {
+            audit::note(tx, tenant, now, &Event::of(Action::UserReauthenticateFailed, self.origin).about(signed_in.user_id)).await?;
             return Ok(Outcome::WrongNonce);
         }
         let Some(mut user) = sql::lock_user(tx, tenant, signed_in.user_id).await? else { return Ok(Outcome::Gone) };
+        let before = user.clone();
         for frequency in [frequency_of(self.email.as_ref()), frequency_of(self.phone.as_ref())].into_iter().flatten() {
             if let Some(wait) = frequency.note(tx).await? {
                 return Ok(Outcome::TooSoon(wait));
@@ -352,6 +346,9 @@ impl Change {
             // Whoever else is signed in, or waits for a link, may be the reason for the new password.
             sql::delete_other_sessions(tx, tenant, user.id, signed_in.session_id).await?;
             revoke_all(tx, tenant, &mut user).await?;
+            if before.encrypted_password.is_some() {
+                self.teller.tell(tx, now, &before, Notice::PasswordChanged).await?;
+            }
             audit::note(tx, tenant, now, &Event::of(Action::UserUpdatedPassword, self.origin.clone()).about(user.id)).await?;
         }
         let modified = Event::of(Action::UserModified, self.origin).about(user.id);
@@ -359,13 +356,16 @@ impl Change {
         merge(&mut user.user_metadata, self.data);
         // Merged, it can be larger than either part; refused here, nothing is written.
         check_user_metadata(&super::model::object(user.user_metadata.clone())).map_err(|error| Error::invalid("data", error.to_string()))?;
-        let mut jobs = self.notices;
+        // What counts at once ends all that waits (V6), before anything is sent that is to wait.
+        if counts_at_once(self.email.as_ref()) || counts_at_once(self.phone.as_ref()) {
+            revoke_all(tx, tenant, &mut user).await?;
+        }
+        let mut jobs = Vec::new();
         match self.email {
             Some(NewAddress::AtOnce(email)) => {
                 set_email(tx, tenant, now, &mut user, &email, true).await?;
                 user.email_is_unproved = true;
                 user.is_anonymous = false;
-                revoke_all(tx, tenant, &mut user).await?;
             }
             Some(NewAddress::Confirm { address, tokens, jobs: mails, .. }) => {
                 user.new_email = Some(address.into());
@@ -380,6 +380,7 @@ impl Change {
             Some(NewAddress::AtOnce(phone)) => {
                 set_phone(tx, tenant, now, &mut user, phone.as_str(), true).await?;
                 user.is_anonymous = false;
+                self.teller.tell(tx, now, &before, Notice::PhoneChanged { new: phone.into() }).await?;
             }
             Some(NewAddress::Confirm { address, tokens, jobs: messages, .. }) => {
                 user.new_phone = Some(address.into());
@@ -396,6 +397,10 @@ impl Change {
         audit::note(tx, tenant, now, &modified).await?;
         Ok(Outcome::Changed(Box::new(shown_user(tx, tenant, user).await?)))
     }
+}
+
+fn counts_at_once<A>(address: Option<&NewAddress<A>>) -> bool {
+    matches!(address, Some(NewAddress::AtOnce(_)))
 }
 
 fn frequency_of<A>(address: Option<&NewAddress<A>>) -> Option<&Frequency> {

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::{
     caller::{CurrentTenant, Visitor},
@@ -22,7 +23,7 @@ use super::{
     limits::{self, Bucket, Guess, Peer, Secret},
     linking::note_providers,
     model::{EMAIL_PROVIDER, PHONE_PROVIDER, Session, SessionRow, UserRow},
-    notice::{self, Notice},
+    notice::{Notice, Teller},
     one_time_token::{self, Purpose, Redeeming, Shown, TokenRow, is_pkce, revoke_all_but},
     parameters::Parameters,
     phone::Phone,
@@ -34,12 +35,13 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Event},
+    crypto::MasterKey,
     db::{Timestamp, Tx},
     error::{ConstraintKind, Error, Result as DbResult},
     http::body::read_bytes,
-    jobs::{self, NewJob},
     mail::template::{Form, render},
-    tenants::Tenant,
+    tenants::{Tenant, TenantId},
 };
 
 /// What a link in a mail has.
@@ -319,21 +321,16 @@ async fn use_up(app: &App, tenant: &Tenant, client: Client, purposes: &'static [
     let now = app.clock.now();
     let conn = app.db.read().await?;
     let peeked = one_time_token::peek(app, &conn, tenant.id, now, purposes, shown).await?;
-    let user = match &peeked {
-        Some(token) => sql::find_user(&conn, tenant.id, token.user_id).await?,
-        None => None,
+    let user = match (&peeked, shown) {
+        (Some(token), _) => sql::find_user(&conn, tenant.id, token.user_id).await?,
+        // Whose code was guessed at, if anybody's.
+        (None, Shown::Code { address, .. }) => sql::find_user_by_address(&conn, tenant.id, address).await?,
+        (None, Shown::Hash(_)) => None,
     };
     drop(conn);
     // What needs a key is made before the transaction. For who is not known it serves nobody, and takes its time.
-    let user_id = user.as_ref().map_or_else(uuid::Uuid::new_v4, |user| user.id);
-    let method = peeked.as_ref().and_then(TokenRow::purpose);
-    let proof = Proof::by("otp");
-    let session = session::begin(app, tenant, now, user_id, &proof);
-    let notices = match (&user, &peeked, method) {
-        (Some(user), Some(token), Some(purpose)) => notices(app, tenant, user, token, purpose)?,
-        _ => Vec::new(),
-    };
-    let code = AuthCodeText::new();
+    let user_id = user.as_ref().map(|user| user.id);
+    let session = session::begin(app, tenant, now, user_id.unwrap_or_else(Uuid::new_v4), &Proof::by("otp"));
     let using = Using {
         tenant: Redeeming::of(tenant),
         now,
@@ -341,10 +338,11 @@ async fn use_up(app: &App, tenant: &Tenant, client: Client, purposes: &'static [
         shown: shown.clone(),
         way,
         is_secure: tenant.settings.mail.secure_email_change,
+        user_id,
         session: session.clone(),
         client,
-        code,
-        notices,
+        code: AuthCodeText::new(),
+        teller: Teller::of(app, tenant),
     };
     let key = std::sync::Arc::clone(&app.master_key);
     let (stored, code) = app.db.write(move |tx| async move { using.run(&tx, &key).await }).await.map_err(taken_meanwhile)?;
@@ -366,17 +364,6 @@ fn taken_meanwhile(error: Error) -> AuthError {
     }
 }
 
-fn notices(app: &App, tenant: &Tenant, user: &UserRow, token: &TokenRow, purpose: Purpose) -> DbResult<Vec<NewJob>> {
-    let notice = match (purpose, &token.new_address) {
-        (Purpose::EmailChangeCurrent | Purpose::EmailChangeNew, Some(new)) => {
-            Notice::EmailChanged { old: user.email.clone().unwrap_or_default(), new: new.clone() }
-        }
-        (Purpose::PhoneChange, Some(new)) => Notice::PhoneChanged { new: new.clone() },
-        _ => return Ok(Vec::new()),
-    };
-    Ok(notice::prepare(app, tenant, user, notice)?.into_iter().collect())
-}
-
 /// What a transaction needs to use a token up.
 struct Using {
     tenant: Redeeming,
@@ -385,19 +372,31 @@ struct Using {
     shown: Shown,
     way: Way,
     is_secure: bool,
+    /// Whose token it seems to be.
+    user_id: Option<Uuid>,
     session: SessionRow,
     client: Client,
     code: AuthCodeText,
-    notices: Vec<NewJob>,
+    teller: Teller,
 }
 
 impl Using {
-    async fn run(self, tx: &Tx, key: &crate::crypto::MasterKey) -> DbResult<(Stored, AuthCodeText)> {
+    async fn run(self, tx: &Tx, key: &MasterKey) -> DbResult<(Stored, AuthCodeText)> {
         let stored = self.use_up(tx, key).await?;
+        let refused = match stored {
+            Stored::Refused => Some(AuthCode::OtpExpired),
+            Stored::Banned => Some(AuthCode::UserBanned),
+            Stored::SignedIn(_) | Stored::Code | Stored::HalfAgreed => None,
+        };
+        if let Some(reason) = refused {
+            let refusal = Event::of(Action::LoginFailed, self.client.origin.clone()).with("method", "otp").with("reason", reason.as_str());
+            let refusal = self.user_id.into_iter().fold(refusal, Event::about);
+            audit::note(tx, self.tenant.id, self.now, &refusal).await?;
+        }
         Ok((stored, self.code))
     }
 
-    async fn use_up(&self, tx: &Tx, key: &crate::crypto::MasterKey) -> DbResult<Stored> {
+    async fn use_up(&self, tx: &Tx, key: &MasterKey) -> DbResult<Stored> {
         let tenant = self.tenant.id;
         let Some(token) = one_time_token::redeem(tx, key, &self.tenant, self.now, self.purposes, &self.shown).await? else {
             return Ok(Stored::Refused);
@@ -417,7 +416,7 @@ impl Using {
             Applied::Half => Ok(Stored::HalfAgreed),
             Applied::All if has_code => Ok(Stored::Code),
             Applied::All => {
-                let opened = session::store(tx, tenant, self.now, &self.session, &self.client).await?;
+                let opened = session::store(tx, tenant, self.now, &self.session, &self.client, &self.teller).await?;
                 Ok(opened.map_or(Stored::Refused, |opened| Stored::SignedIn(Box::new(opened))))
             }
         }
@@ -428,6 +427,7 @@ impl Using {
         let (tenant, now) = (self.tenant.id, self.now);
         let is_theirs = |own: &Option<String>| own.as_deref() == Some(token.address.as_str());
         let Some(purpose) = token.purpose() else { return Ok(Applied::Nothing) };
+        let before = user.clone();
         match purpose {
             Purpose::Confirmation | Purpose::Invite | Purpose::MagicLink | Purpose::Recovery => {
                 if !is_theirs(&user.email) {
@@ -442,6 +442,8 @@ impl Using {
                         note_providers(tx, tenant, &mut user).await?;
                     }
                     confirm_email(tx, tenant, now, &mut user).await?;
+                    let done = if purpose == Purpose::Invite { Action::InviteAccepted } else { Action::UserConfirmed };
+                    self.note(tx, &user, self.event(done).with("provider", EMAIL_PROVIDER)).await?;
                 }
             }
             Purpose::EmailChangeCurrent | Purpose::EmailChangeNew => {
@@ -452,12 +454,14 @@ impl Using {
                     user.email_change_agreed = Some(half.to_owned());
                     user.updated_at = now;
                     sql::update_user(tx, tenant, &user).await?;
+                    self.note(tx, &user, self.event(Action::UserModified).with("agreed_to_email", half)).await?;
                     return Ok(Applied::Half);
                 }
                 let new: Email = new.parse().map_err(|_| Error::internal("a stored address is none"))?;
                 set_email(tx, tenant, now, &mut user, &new, true).await?;
                 user.is_anonymous = false;
-                self.tell(tx).await?;
+                self.note(tx, &user, self.event(Action::UserModified).with("changed", json!(["email"]))).await?;
+                self.teller.tell(tx, now, &before, Notice::EmailChanged { new: new.into() }).await?;
             }
             Purpose::Sms | Purpose::SmsSignIn => {
                 if !is_theirs(&user.phone) {
@@ -469,6 +473,7 @@ impl Using {
                         shut_out_others(tx, tenant, &mut user, |identity| identity.provider == PHONE_PROVIDER).await?;
                     }
                     confirm_phone(tx, tenant, now, &mut user).await?;
+                    self.note(tx, &user, self.event(Action::UserConfirmed).with("provider", PHONE_PROVIDER)).await?;
                 }
             }
             Purpose::PhoneChange => {
@@ -477,7 +482,8 @@ impl Using {
                 }
                 set_phone(tx, tenant, now, &mut user, &token.address, true).await?;
                 user.is_anonymous = false;
-                self.tell(tx).await?;
+                self.note(tx, &user, self.event(Action::UserModified).with("changed", json!(["phone"]))).await?;
+                self.teller.tell(tx, now, &before, Notice::PhoneChanged { new: token.address.clone() }).await?;
             }
             Purpose::Reauthentication => return Ok(Applied::Nothing),
         }
@@ -487,11 +493,12 @@ impl Using {
         Ok(Applied::All)
     }
 
-    async fn tell(&self, tx: &Tx) -> DbResult<()> {
-        for notice in &self.notices {
-            jobs::enqueue(tx, self.now, notice).await?;
-        }
-        Ok(())
+    fn event(&self, action: Action) -> Event {
+        Event::of(action, self.client.origin.clone())
+    }
+
+    async fn note(&self, tx: &Tx, user: &UserRow, event: Event) -> DbResult<()> {
+        audit::note(tx, self.tenant.id, self.now, &event.by_user(user.id).about(user.id)).await
     }
 }
 
@@ -503,7 +510,7 @@ enum Applied {
 }
 
 /// Lets go of all else that waits for the user; where the address is another one now, of what was asked for besides, too.
-async fn clear_tokens(tx: &Tx, tenant: crate::tenants::TenantId, user: &mut UserRow, purpose: Purpose, token: &TokenRow) -> DbResult<()> {
+async fn clear_tokens(tx: &Tx, tenant: TenantId, user: &mut UserRow, purpose: Purpose, token: &TokenRow) -> DbResult<()> {
     match purpose {
         Purpose::EmailChangeCurrent | Purpose::EmailChangeNew | Purpose::PhoneChange => revoke_all_but(tx, tenant, user, token).await,
         _ => sql::one_time_tokens::delete_of(tx, tenant, token.user_id).await,

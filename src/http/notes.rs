@@ -9,6 +9,7 @@ use std::{
 
 use axum::extract::MatchedPath;
 use http::{Extensions, HeaderMap, HeaderValue, Request, header::HeaderName, request::Parts};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -109,7 +110,7 @@ pub fn current_request() -> Option<String> {
 }
 
 /// Who a request turned out to come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// What it is.
     pub kind: ActorKind,
@@ -118,7 +119,7 @@ pub struct Actor {
 }
 
 /// What can be behind a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ActorKind {
     /// Somebody unknown, or known by a publishable key only.
     Anonymous,

@@ -1,12 +1,17 @@
 //! A mail server, by SMTP.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
     message::{Mailbox, MultiPart},
-    transport::smtp::authentication::Credentials,
+    transport::smtp::{
+        SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT,
+        authentication::Credentials,
+        client::{Certificate, Tls, TlsParameters},
+    },
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Mail;
@@ -16,28 +21,26 @@ use crate::{
     jobs::JobError,
 };
 
-/// How long one command may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// A mail server.
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     /// What the ids of mails end in.
     domain: String,
+    /// How long a mail may take.
+    patience: Duration,
 }
 
 impl Smtp {
     pub(super) fn open(config: &config::Mail) -> Result<Self> {
-        let host = &config.smtp_host;
-        let refuse = |error: lettre::transport::smtp::Error| Error::invalid("mail.smtp_host", format!("\"{host}\" can't be used: {error}"));
-        let builder = match config.smtp_encryption {
-            SmtpEncryption::Starttls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(host).map_err(refuse)?,
-            SmtpEncryption::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(host).map_err(refuse)?,
-            SmtpEncryption::None => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host),
+        let (tls, port) = match config.smtp_encryption {
+            SmtpEncryption::Starttls => (Tls::Required(tls_parameters(config)?), SUBMISSION_PORT),
+            SmtpEncryption::Tls => (Tls::Wrapper(tls_parameters(config)?), SUBMISSIONS_PORT),
+            SmtpEncryption::None => (Tls::None, SMTP_PORT),
         };
-        let builder = if config.smtp_port == 0 { builder } else { builder.port(config.smtp_port) };
-        let builder = builder.timeout(Some(PATIENCE));
+        let port = if config.smtp_port == 0 { port } else { config.smtp_port };
+        let patience = Duration::from_secs(config.smtp_timeout_seconds);
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.smtp_host).tls(tls).port(port).timeout(Some(patience));
         let transport = if config.smtp_username.is_empty() {
             builder.build()
         } else {
@@ -45,16 +48,18 @@ impl Smtp {
         };
         let from: Mailbox = config.from.parse().map_err(|_| Error::invalid("mail.from", format!("\"{}\" is no mail address", config.from)))?;
         let domain = from.email.domain().to_owned();
-        Ok(Self { transport, from, domain })
+        Ok(Self { transport, from, domain, patience })
     }
 
     /// Sends a mail. What the server refuses for good is given up; everything else is tried again.
     pub(super) async fn send(&self, id: Uuid, mail: Mail) -> Result<(), JobError> {
         let message = self.write(id, mail).map_err(|why| JobError::GiveUp(format!("the mail can't be written: {why}")))?;
-        match self.transport.send(message).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_permanent() => Err(JobError::GiveUp(format!("the mail server refused it: {error}"))),
-            Err(error) => Err(JobError::Retry(format!("the mail server did not take it: {error}"))),
+        // The transport bounds no more than how long it takes to connect.
+        match timeout(self.patience, self.transport.send(message)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if is_about_the_mail(&error) => Err(JobError::GiveUp(format!("the mail server refused it: {}", shown(&error)))),
+            Ok(Err(error)) => Err(JobError::Retry(format!("the mail server did not take it: {}", shown(&error)))),
+            Err(_) => Err(JobError::Retry(format!("the mail server took longer than {} seconds", self.patience.as_secs()))),
         }
     }
 
@@ -72,4 +77,39 @@ impl Smtp {
             .multipart(MultiPart::alternative_plain_html(mail.text, mail.html))?;
         Ok(message)
     }
+}
+
+/// Whether a server refuses this mail for good. That it does not know us (53x) is for the operator to mend, and no reason to give mails up.
+fn is_about_the_mail(error: &lettre::transport::smtp::Error) -> bool {
+    error.is_permanent() && !error.status().is_some_and(|code| matches!(u16::from(code), 530..=539))
+}
+
+/// What a server says, without the addresses in it: it goes into the log.
+fn shown(error: &lettre::transport::smtp::Error) -> String {
+    let text = error.to_string();
+    let words = text.split_whitespace().map(|word| if word.contains('@') { "[address]" } else { word });
+    words.collect::<Vec<_>>().join(" ").chars().take(300).collect()
+}
+
+fn tls_parameters(config: &config::Mail) -> Result<TlsParameters> {
+    let host = &config.smtp_host;
+    let builder = TlsParameters::builder(host.clone());
+    let builder = match ca_certificate(config)? {
+        Some(certificate) => builder.add_root_certificate(certificate),
+        None => builder,
+    };
+    builder.build_rustls().map_err(|error| Error::invalid("mail.smtp_host", format!("\"{host}\" can't be used: {error}")))
+}
+
+fn ca_certificate(config: &config::Mail) -> Result<Option<Certificate>> {
+    let path = &config.smtp_ca_file;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let refuse = |why: &str| Error::invalid("mail.smtp_ca_file", format!("{} {why}", path.display()));
+    let pem = fs::read_to_string(path).map_err(|error| refuse(&format!("can't be read: {error}")))?;
+    if !pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(refuse("holds no certificate; it should be PEM"));
+    }
+    Certificate::from_pem(pem.as_bytes()).map(Some).map_err(|_| refuse("holds what is no certificate"))
 }

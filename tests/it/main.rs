@@ -6,6 +6,7 @@ mod auth;
 mod command_line;
 mod database;
 mod house;
+mod mail;
 mod outbound;
 mod records;
 mod server;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     about,
     enroll::{check_name, name_taken},
-    model::{Factor, FactorRow},
+    model::{Factor, FactorRow, FactorType},
     not_found, remove,
 };
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
     auth::{
         caller::{UserReader, UserWriter},
         error::{AuthError, AuthFailures},
+        notice::Teller,
+        phone::Phone,
         request::{JsonBody, default_if_null, path_id},
         sql,
     },
@@ -47,9 +49,12 @@ pub(in crate::auth) struct FactorChanges {
     /// What the user is to call it.
     #[serde(default, deserialize_with = "default_if_null")]
     friendly_name: String,
+    /// The number that codes are sent to from now on, with its country.
+    #[serde(default)]
+    phone: String,
 }
 
-/// Gives a factor another name.
+/// Gives a factor another name, and a phone another number.
 #[utoipa::path(put, path = "/auth/v1/admin/users/{user_id}/factors/{factor_id}", tag = "auth", request_body = FactorChanges,
     params(("user_id" = Uuid, Path), ("factor_id" = Uuid, Path)),
     responses((status = 200, body = Factor, description = "The factor as it is now"), AuthFailures), security(("apikey" = [])))]
@@ -61,17 +66,28 @@ pub(in crate::auth) async fn update_factor_of_user(
 ) -> Result<Json<Factor>, AuthError> {
     check_name(&asked.friendly_name)?;
     let mut factor = factor_of(&app, tenant.id, &user, &factor).await?;
-    if asked.friendly_name.is_empty() {
+    // Other factors have no number.
+    let phone = Some(asked.phone).filter(|text| !text.is_empty() && factor.kind() == FactorType::Phone);
+    let phone = phone.map(|text| text.parse::<Phone>()).transpose()?.map(String::from).filter(|digits| factor.phone.as_ref() != Some(digits));
+    if asked.friendly_name.is_empty() && phone.is_none() {
         return Ok(Json(Factor::new(factor)));
     }
-    factor.friendly_name.clone_from(&asked.friendly_name);
+    if !asked.friendly_name.is_empty() {
+        factor.friendly_name.clone_from(&asked.friendly_name);
+    }
+    let has_other_number = phone.is_some();
+    factor.phone = phone.or(factor.phone);
     factor.updated_at = app.clock.now();
     let (id, row) = (tenant.id, factor.clone());
-    let updated = about(Event::new(Action::FactorUpdated), &factor);
+    let updated = about(Event::new(Action::FactorUpdated), &factor).with("phone", has_other_number);
     let written = app
         .db
         .write(move |tx| async move {
             sql::update_factor(&tx, id, &row).await?;
+            // What was sent to the number before proves nothing of this one.
+            if has_other_number {
+                sql::delete_challenges(&tx, id, row.id).await?;
+            }
             audit::note(&tx, id, row.updated_at, &updated).await
         })
         .await;
@@ -92,15 +108,16 @@ pub(in crate::auth) async fn delete_factor_of_user(
     Path((user, factor)): Path<(String, String)>,
 ) -> Result<Json<Factor>, AuthError> {
     let factor = factor_of(&app, tenant.id, &user, &factor).await?;
-    let (id, row, now) = (tenant.id, factor.clone(), app.clock.now());
+    let (id, row, now, teller) = (tenant.id, factor.clone(), app.clock.now(), Teller::of(&app, &tenant));
     let deleted = about(Event::new(Action::FactorDeleted), &factor);
     app.db
         .write(move |tx| async move {
-            sql::lock_user(&tx, id, row.user_id).await?;
-            remove::remove(&tx, id, &row).await?;
+            let Some(user) = sql::lock_user(&tx, id, row.user_id).await? else { return Ok(()) };
+            remove::remove(&tx, id, now, &user, &row, &teller).await?;
             audit::note(&tx, id, now, &deleted).await
         })
         .await?;
+    app.jobs.wake();
     Ok(Json(Factor::new(factor)))
 }
 

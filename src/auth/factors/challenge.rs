@@ -4,28 +4,35 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     CHALLENGE_SECONDS, about, check_can_verify, load,
     model::{ChallengeRow, FactorRow, FactorType},
-    not_found, refuse_anonymous,
+    not_found, refuse_anonymous, too_many_failures,
 };
 use crate::{
     app::App,
     audit::{self, Action, Event},
     auth::{
+        ask::{Frequency, PHONE_FACTOR, TooSoon},
         caller::CurrentUser,
         error::{AuthCode, AuthError, AuthFailures},
         limits::{self, Bucket},
+        one_time_token::random_code,
+        phone::Phone,
+        request::JsonBody,
         session::Client,
-        sql,
+        sms, sql,
         webauthn::{self, Ceremony},
     },
+    crypto::{MasterKey, same},
     db::{Json as DbJson, Timestamp},
     error::Result as DbResult,
+    jobs::{self, NewJob},
+    tenants::{Tenant, TenantId},
 };
 
 /// What a factor is asked.
@@ -53,14 +60,24 @@ struct WebauthnChallenge {
     credential_options: serde_json::Value,
 }
 
+/// How a factor is to be asked.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub(in crate::auth) struct ChallengeRequest {
+    /// How a message is sent to a phone: `sms` or `whatsapp`.
+    channel: Option<String>,
+}
+
 /// Asks a factor for a proof.
 #[utoipa::path(post, path = "/auth/v1/factors/{factor_id}/challenge", tag = "auth", params(("factor_id" = Uuid, Path)),
+    request_body = Option<ChallengeRequest>,
     responses((status = 200, body = Challenge, description = "What is to be proved"), AuthFailures), security(("apikey" = [], "user" = [])))]
 pub(in crate::auth) async fn challenge_factor(
     State(app): State<App>,
     current: CurrentUser,
     client: Client,
     Path(id): Path<String>,
+    JsonBody(asked): JsonBody<ChallengeRequest>,
 ) -> Result<Json<Challenge>, AuthError> {
     limits::count(&app, &current.tenant, Bucket::FactorChallenge, &current.peer).await?;
     refuse_anonymous(&current.user)?;
@@ -69,34 +86,101 @@ pub(in crate::auth) async fn challenge_factor(
     let now = app.clock.now();
     let mut challenge =
         ChallengeRow { id: Uuid::new_v4(), factor_id: factor.id, ip: client.ip, code_hash: None, state: None, created_at: now, verified_at: None };
-    let mut shown = None;
+    let (mut shown, mut message) = (None, None);
     match factor.kind() {
         FactorType::Totp => {}
+        FactorType::Phone => {
+            let written = write_message(&app, &current.tenant, now, &factor, &challenge, asked.channel.as_deref())?;
+            challenge.code_hash = Some(written.code_hash.clone());
+            message = Some(written);
+        }
         FactorType::Webauthn => {
             let (asked, state) = ask_authenticator(&app, &current, &factor).await?;
             (shown, challenge.state) = (Some(asked), Some(state));
         }
-        // There is none that could be verified yet.
-        FactorType::Phone | FactorType::RecoveryCode => return Err(AuthError::validation("factor_type needs to be totp, phone, or webauthn")),
+        FactorType::RecoveryCode => return Err(AuthError::validation("factor_type needs to be totp, phone, or webauthn")),
     }
     let (tenant, answer) = (current.tenant.id, challenge.clone());
     let stale = now.plus_seconds(-CHALLENGE_SECONDS);
     let created = about(Event::new(Action::ChallengeCreated), &factor);
-    let is_noted = app
+    let asked = app
         .db
         .write(move |tx| async move {
-            let is_noted = sql::insert_challenge(&tx, tenant, &challenge, stale).await?;
-            if is_noted {
-                audit::note(&tx, tenant, now, &created).await?;
+            if let Some(message) = &message
+                && let Some(wait) = message.frequency.note(&tx).await?
+            {
+                return Ok(Asked::TooSoon(wait));
             }
-            Ok(is_noted)
+            if !sql::insert_challenge(&tx, tenant, &challenge, stale).await? {
+                return Ok(Asked::Gone);
+            }
+            if let Some(job) = message.and_then(|message| message.job) {
+                jobs::enqueue(&tx, now, &job).await?;
+            }
+            audit::note(&tx, tenant, now, &created).await?;
+            Ok(Asked::Done)
         })
         .await?;
-    if !is_noted {
-        return Err(not_found());
+    app.jobs.wake();
+    match asked {
+        Asked::Done => {}
+        Asked::Gone => return Err(not_found()),
+        Asked::TooSoon(wait) => return Err(wait.into()),
     }
     let expires_at = now.plus_seconds(CHALLENGE_SECONDS).seconds();
     Ok(Json(Challenge { id: answer.id, factor_type: factor.kind(), expires_at, webauthn: shown }))
+}
+
+enum Asked {
+    Done,
+    Gone,
+    TooSoon(TooSoon),
+}
+
+/// A code on its way to a phone.
+struct Message {
+    code_hash: Vec<u8>,
+    /// There is none for a number of tests.
+    job: Option<NewJob>,
+    /// How often the number gets one.
+    frequency: Frequency,
+}
+
+fn write_message(
+    app: &App,
+    tenant: &Tenant,
+    now: Timestamp,
+    factor: &FactorRow,
+    challenge: &ChallengeRow,
+    channel: Option<&str>,
+) -> Result<Message, AuthError> {
+    // A code that can't be tried need not be paid for.
+    if let Some(seconds) = factor.locked_for(now) {
+        return Err(too_many_failures(seconds));
+    }
+    let phone: Phone = factor.phone.as_deref().unwrap_or_default().parse()?;
+    let channel = sms::check_channel(tenant, &phone, channel)?;
+    let test_code = tenant.settings.sms.test_code(phone.as_str());
+    let code = test_code.map_or_else(|| random_code(tenant.settings.otp.code_length), str::to_owned);
+    let job = match test_code {
+        Some(_) => None,
+        None => Some(sms::prepare_code(app, tenant, phone.as_str(), &code, &channel, now.plus_seconds(CHALLENGE_SECONDS))?),
+    };
+    let frequency = Frequency::of(app, tenant, now, PHONE_FACTOR, phone.as_str());
+    Ok(Message { code_hash: code_hash(&app.master_key, tenant.id, challenge.id, &code), job, frequency })
+}
+
+/// The code of a challenge, as it is stored.
+fn code_hash(key: &MasterKey, tenant: TenantId, challenge: Uuid, code: &str) -> Vec<u8> {
+    key.mac(&format!("factor_challenges/{}/{challenge}", tenant.number()), code.as_bytes()).to_vec()
+}
+
+impl ChallengeRow {
+    /// Whether this is the code that was sent.
+    pub(super) fn has_code(&self, key: &MasterKey, tenant: TenantId, code: &str) -> bool {
+        let code: String = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
+        self.code_hash.as_deref().is_some_and(|hash| same(hash, &code_hash(key, tenant, self.id, &code)))
+    }
 }
 
 async fn ask_authenticator(app: &App, current: &CurrentUser, factor: &FactorRow) -> Result<(WebauthnChallenge, DbJson), AuthError> {

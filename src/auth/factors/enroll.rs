@@ -20,6 +20,7 @@ use crate::{
         error::{AuthCode, AuthError, AuthFailures},
         limits::{self, Bucket},
         model::UserRow,
+        phone::Phone,
         request::{JsonBody, default_if_null},
         sql,
     },
@@ -44,6 +45,9 @@ pub(in crate::auth) struct FactorEnrolment {
     /// What the authenticator app shows as the service; the site's host if nothing is said.
     #[serde(default, deserialize_with = "default_if_null")]
     issuer: String,
+    /// The number that codes are sent to, with its country, for `phone`.
+    #[serde(default)]
+    phone: String,
 }
 
 /// A factor that is still to be verified.
@@ -59,6 +63,9 @@ pub(in crate::auth) struct EnrolledFactor {
     /// What to set up the authenticator app with.
     #[serde(skip_serializing_if = "Option::is_none")]
     totp: Option<TotpSetup>,
+    /// The number, as it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone: Option<String>,
 }
 
 /// Enrols a second factor.
@@ -75,6 +82,7 @@ pub(in crate::auth) async fn enroll_factor(
     let (tenant, settings) = (&current.tenant, &current.tenant.settings.mfa);
     let kind = match asked.factor_type.as_str() {
         "totp" if settings.totp_enroll_enabled => FactorType::Totp,
+        "phone" if settings.phone_enroll_enabled => FactorType::Phone,
         "webauthn" if settings.webauthn_enroll_enabled => FactorType::Webauthn,
         "totp" => return Err(AuthError::unprocessable(AuthCode::MfaTotpEnrollNotEnabled, "MFA enroll is disabled for TOTP")),
         "webauthn" => return Err(AuthError::unprocessable(AuthCode::MfaWebauthnEnrollNotEnabled, "MFA enroll is disabled for WebAuthn")),
@@ -90,7 +98,11 @@ pub(in crate::auth) async fn enroll_factor(
         let (sealed, shown) = totp::set_up(&app, tenant.id, factor.id, &issuer, &account_of(&user))?;
         (factor.secret, setup) = (Some(sealed), Some(shown));
     }
-    let enrolled = EnrolledFactor { id: factor.id, factor_type: kind, friendly_name: factor.friendly_name.clone(), totp: setup };
+    if kind == FactorType::Phone {
+        factor.phone = Some(read_phone(&asked.phone)?.into());
+    }
+    let phone = factor.phone.is_some().then_some(asked.phone);
+    let enrolled = EnrolledFactor { id: factor.id, factor_type: kind, friendly_name: factor.friendly_name.clone(), totp: setup, phone };
     store(&app, tenant, &current.user, factor).await?;
     Ok(Json(enrolled))
 }
@@ -100,6 +112,13 @@ pub(super) fn check_name(name: &str) -> Result<(), AuthError> {
         return Err(AuthError::validation(format!("friendly_name must be {LONGEST_NAME} characters or less")));
     }
     Ok(())
+}
+
+fn read_phone(text: &str) -> Result<Phone, AuthError> {
+    if text.is_empty() {
+        return Err(AuthError::validation("Phone number required to enroll Phone factor"));
+    }
+    text.parse()
 }
 
 fn site_host(tenant: &Tenant) -> String {
@@ -136,6 +155,7 @@ pub(super) enum Enrolled {
     NameTaken,
     TooMany,
     LowSession,
+    HasNumber,
 }
 
 impl Enrolled {
@@ -149,6 +169,10 @@ impl Enrolled {
                 Err(AuthError::unprocessable(AuthCode::TooManyEnrolledMfaFactors, message))
             }
             Self::LowSession => Err(insufficient(StatusCode::FORBIDDEN, "AAL2 required to enroll a new factor")),
+            Self::HasNumber => {
+                let message = "A verified phone factor already exists, unenroll the existing factor to continue";
+                Err(AuthError::unprocessable(AuthCode::MfaVerifiedFactorExists, message))
+            }
         }
     }
 }
@@ -159,7 +183,15 @@ pub(super) async fn enroll(tx: &Tx, tenant: TenantId, factor: &FactorRow, most: 
         return Ok(Enrolled::Gone);
     }
     sql::delete_stale_factors(tx, tenant, factor.user_id, factor.created_at.plus_seconds(-CHALLENGE_SECONDS)).await?;
-    let factors = sql::factors_of(tx, tenant, factor.user_id).await?;
+    let mut factors = sql::factors_of(tx, tenant, factor.user_id).await?;
+    // Who begins once more with a number that was not verified goes on with that.
+    let has_same_number = |other: &FactorRow| factor.phone.is_some() && other.phone == factor.phone;
+    if factors.iter().any(|other| has_same_number(other) && other.is_verified()) {
+        return Ok(Enrolled::HasNumber);
+    }
+    for same in factors.extract_if(.., |other| has_same_number(other)) {
+        sql::delete_factor(tx, tenant, same.id).await?;
+    }
     if factors.iter().any(|other| other.friendly_name == factor.friendly_name) {
         return Ok(Enrolled::NameTaken);
     }

@@ -86,6 +86,11 @@ fn about(event: Event, factor: &FactorRow) -> Event {
     event.about(factor.user_id).with("factor_id", factor.id.to_string()).with("factor_type", factor.factor_type.clone())
 }
 
+/// The refusal of a factor that too many wrong codes have locked for so long.
+fn too_many_failures(seconds: i64) -> AuthError {
+    AuthError::too_many(AuthCode::OverRequestRateLimit, "Too many failed verification attempts, try again later", seconds)
+}
+
 fn not_found() -> AuthError {
     AuthError::new(StatusCode::NOT_FOUND, AuthCode::MfaFactorNotFound, "Factor not found")
 }

@@ -30,6 +30,7 @@ use crate::{
         hooks::{self, FactorAttempt},
         limits::{self, Bucket},
         model::Session,
+        notice::{Notice, Teller},
         request::{JsonBody, default_if_null},
         sql,
     },
@@ -125,18 +126,19 @@ pub(in crate::auth) async fn create_recovery_codes(
     let mut factor = FactorRow::new(current.user.user_id, FactorType::RecoveryCode, name, app.clock.now());
     VERIFIED.clone_into(&mut factor.status);
     let (codes, hashes) = make_codes(&app, current.tenant.id);
-    let (tenant, row) = (Arc::clone(&current.tenant), factor.clone());
+    let (tenant, row, teller) = (Arc::clone(&current.tenant), factor.clone(), Teller::of(&app, &current.tenant));
     let generated = about(Event::new(Action::RecoveryCodesGenerated), &factor);
     let made = app
         .db
         .write(move |tx| async move {
-            let made = store(&tx, &tenant, &row, &hashes).await?;
+            let made = store(&tx, &tenant, &row, &hashes, &teller).await?;
             if matches!(made, Made::Enrolled(Enrolled::Done)) {
                 audit::note(&tx, tenant.id, row.created_at, &generated).await?;
             }
             Ok(made)
         })
         .await?;
+    app.jobs.wake();
     match made {
         Made::AlreadyThere => {
             let message = "Recovery codes are already enrolled for this user, use regenerate to rotate them";
@@ -159,12 +161,13 @@ pub(in crate::auth) async fn regenerate_recovery_codes(State(app): State<App>, c
     check_can_make(&current, "AAL2 required to regenerate recovery codes")?;
     let (codes, hashes) = make_codes(&app, current.tenant.id);
     let (tenant, user, now) = (current.tenant.id, current.user.user_id, app.clock.now());
-    let generated = Event::new(Action::RecoveryCodesGenerated);
+    let (generated, teller) = (Event::new(Action::RecoveryCodesGenerated), Teller::of(&app, &current.tenant));
     let replaced = app
         .db
         .write(move |tx| async move {
-            sql::lock_user(&tx, tenant, user).await?;
-            let Some(factor) = find(&tx, tenant, user).await? else { return Ok(None) };
+            let Some(user) = sql::lock_user(&tx, tenant, user).await? else { return Ok(None) };
+            let Some(factor) = find(&tx, tenant, user.id).await? else { return Ok(None) };
+            teller.tell(&tx, now, &user, Notice::RecoveryCodesMade).await?;
             sql::delete_recovery_codes(&tx, tenant, factor.id).await?;
             insert(&tx, tenant, factor.id, &hashes).await?;
             sql::forget_failures(&tx, tenant, factor.id).await?;
@@ -172,6 +175,7 @@ pub(in crate::auth) async fn regenerate_recovery_codes(State(app): State<App>, c
             Ok(Some(factor))
         })
         .await?;
+    app.jobs.wake();
     Ok(Json(shown(replaced.ok_or_else(none)?, codes)))
 }
 
@@ -235,17 +239,18 @@ pub(in crate::auth) async fn delete_recovery_codes(State(app): State<App>, curre
         return Err(insufficient(StatusCode::FORBIDDEN, "AAL2 required to delete recovery codes"));
     }
     let (tenant, user, now) = (current.tenant.id, current.user.user_id, app.clock.now());
-    let unenrolled = Event::new(Action::FactorUnenrolled);
+    let (unenrolled, teller) = (Event::new(Action::FactorUnenrolled), Teller::of(&app, &current.tenant));
     let removed = app
         .db
         .write(move |tx| async move {
-            sql::lock_user(&tx, tenant, user).await?;
-            let Some(factor) = find(&tx, tenant, user).await? else { return Ok(None) };
-            remove(&tx, tenant, &factor).await?;
+            let Some(user) = sql::lock_user(&tx, tenant, user).await? else { return Ok(None) };
+            let Some(factor) = find(&tx, tenant, user.id).await? else { return Ok(None) };
+            remove(&tx, tenant, now, &user, &factor, &teller).await?;
             audit::note(&tx, tenant, now, &about(unenrolled, &factor)).await?;
             Ok(Some(factor.id))
         })
         .await?;
+    app.jobs.wake();
     Ok(Json(RemovedFactor { id: removed.ok_or_else(none)? }))
 }
 
@@ -279,8 +284,8 @@ enum Made {
     SoleFactor,
 }
 
-async fn store(tx: &Tx, tenant: &Tenant, factor: &FactorRow, hashes: &[Vec<u8>]) -> DbResult<Made> {
-    sql::lock_user(tx, tenant.id, factor.user_id).await?;
+async fn store(tx: &Tx, tenant: &Tenant, factor: &FactorRow, hashes: &[Vec<u8>], teller: &Teller) -> DbResult<Made> {
+    let Some(user) = sql::lock_user(tx, tenant.id, factor.user_id).await? else { return Ok(Made::Enrolled(Enrolled::Gone)) };
     let factors = sql::factors_of(tx, tenant.id, factor.user_id).await?;
     if factors.iter().any(|other| other.kind() == FactorType::RecoveryCode) {
         return Ok(Made::AlreadyThere);
@@ -291,6 +296,7 @@ async fn store(tx: &Tx, tenant: &Tenant, factor: &FactorRow, hashes: &[Vec<u8>])
     let enrolled = enroll(tx, tenant.id, factor, tenant.settings.mfa.max_enrolled_factors, true).await?;
     if enrolled == Enrolled::Done {
         insert(tx, tenant.id, factor.id, hashes).await?;
+        teller.tell(tx, factor.created_at, &user, Notice::RecoveryCodesMade).await?;
     }
     Ok(Made::Enrolled(enrolled))
 }

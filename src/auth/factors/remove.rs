@@ -21,9 +21,11 @@ use crate::{
     auth::{
         caller::CurrentUser,
         error::{AuthCode, AuthError, AuthFailures},
+        model::UserRow,
+        notice::{Notice, Teller},
         sql,
     },
-    db::Tx,
+    db::{Timestamp, Tx},
     error::Result as DbResult,
     tenants::{Tenant, TenantId},
 };
@@ -50,18 +52,19 @@ pub(in crate::auth) async fn delete_factor(
         return Err(AuthError::unprocessable(AuthCode::ValidationFailed, message));
     }
     let (tenant, is_raised) = (std::sync::Arc::clone(&current.tenant), current.user.aal == RAISED);
-    let id = factor.id;
+    let (id, teller) = (factor.id, Teller::of(&app, &tenant));
     let (now, unenrolled) = (app.clock.now(), about(Event::new(Action::FactorUnenrolled), &factor));
     let removed = app
         .db
         .write(move |tx| async move {
-            let removed = unenroll(&tx, &tenant, &factor, is_raised).await?;
+            let removed = unenroll(&tx, &tenant, now, &factor, is_raised, &teller).await?;
             if matches!(removed, Removed::Done) {
                 audit::note(&tx, tenant.id, now, &unenrolled).await?;
             }
             Ok(removed)
         })
         .await?;
+    app.jobs.wake();
     match removed {
         Removed::Done => Ok(Json(RemovedFactor { id })),
         Removed::Gone => Err(not_found()),
@@ -81,8 +84,8 @@ enum Removed {
     SoleFactor,
 }
 
-async fn unenroll(tx: &Tx, tenant: &Tenant, factor: &FactorRow, is_raised: bool) -> DbResult<Removed> {
-    sql::lock_user(tx, tenant.id, factor.user_id).await?;
+async fn unenroll(tx: &Tx, tenant: &Tenant, now: Timestamp, factor: &FactorRow, is_raised: bool, teller: &Teller) -> DbResult<Removed> {
+    let Some(user) = sql::lock_user(tx, tenant.id, factor.user_id).await? else { return Ok(Removed::Gone) };
     let factors = sql::factors_of(tx, tenant.id, factor.user_id).await?;
     let Some(factor) = factors.iter().find(|known| known.id == factor.id) else { return Ok(Removed::Gone) };
     if factor.is_verified() {
@@ -94,12 +97,15 @@ async fn unenroll(tx: &Tx, tenant: &Tenant, factor: &FactorRow, is_raised: bool)
             return Ok(Removed::SoleFactor);
         }
     }
-    remove(tx, tenant.id, factor).await?;
+    remove(tx, tenant.id, now, &user, factor, teller).await?;
     Ok(Removed::Done)
 }
 
-/// Removes a factor, and what it raised falls.
-pub(super) async fn remove(tx: &Tx, tenant: TenantId, factor: &FactorRow) -> DbResult<()> {
+/// Removes a factor, what it raised falls, and its user is told of it.
+pub(super) async fn remove(tx: &Tx, tenant: TenantId, now: Timestamp, user: &UserRow, factor: &FactorRow, teller: &Teller) -> DbResult<()> {
     lower_sessions(tx, tenant, factor).await?;
+    if factor.is_verified() {
+        teller.tell(tx, now, user, Notice::of_lost_factor(factor)).await?;
+    }
     sql::delete_factor(tx, tenant, factor.id).await
 }

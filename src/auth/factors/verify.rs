@@ -14,7 +14,7 @@ use super::{
     challenge::{elsewhere, open_challenge},
     check_can_verify, insufficient, is_short_of_a_factor, load,
     model::{ChallengeRow, FactorRow, FactorType, is_second_factor},
-    not_found, refuse_anonymous, totp,
+    not_found, refuse_anonymous, too_many_failures, totp,
 };
 use crate::{
     app::App,
@@ -26,6 +26,7 @@ use crate::{
         hooks::{self, FactorAttempt},
         limits::{self, Bucket},
         model::{Session, SessionRow},
+        notice::{Notice, Teller},
         request::{JsonBody, default_if_null},
         session::{self, Client, Opened, Proof},
         sql,
@@ -86,10 +87,12 @@ pub(in crate::auth) async fn verify_factor(
     let now = app.clock.now();
     let challenge = open_challenge(&app, &current, &client, now, &factor, asked.challenge_id).await?;
     if let Some(seconds) = factor.locked_for(now) {
-        return Err(locked(seconds));
+        return Err(too_many_failures(seconds));
     }
+    let tenant = current.tenant.id;
     let proved = match factor.kind() {
-        FactorType::Totp => totp::step_of(&app, current.tenant.id, now, &factor, &asked.code)?.map(Proved::Step),
+        FactorType::Totp => totp::step_of(&app, tenant, now, &factor, &asked.code)?.map(Proved::Step),
+        FactorType::Phone => challenge.has_code(&app.master_key, tenant, &asked.code).then_some(Proved::Code),
         FactorType::Webauthn => match answered(&current, &factor, &challenge, asked.webauthn) {
             Err(error) if error.code() == AuthCode::MfaVerificationFailed => {
                 tell(&app, &current, &factor, false).await?;
@@ -97,39 +100,31 @@ pub(in crate::auth) async fn verify_factor(
             }
             proved => Some(proved?),
         },
-        FactorType::Phone | FactorType::RecoveryCode => return Err(AuthError::validation("factor_type needs to be totp, phone, or webauthn")),
+        FactorType::RecoveryCode => return Err(AuthError::validation("factor_type needs to be totp, phone, or webauthn")),
     };
-    let attempted = about(Event::new(Action::VerificationAttempted), &factor).with("success", proved.is_some());
-    let tenant = current.tenant.id;
-    let user = current.user.clone();
-    let Some(proved) = proved else {
-        let failed = factor.clone();
-        let locked_for = app
-            .db
-            .write(move |tx| async move {
-                let locked_for = count_wrong_code(&tx, tenant, now, &user, &factor).await?;
-                audit::note(&tx, tenant, now, &attempted).await?;
-                Ok(locked_for)
-            })
-            .await?;
-        tell(&app, &current, &failed, false).await?;
-        return Err(locked_for.map_or_else(wrong_code, locked));
-    };
-    tell(&app, &current, &factor, true).await?;
+    let (kind, attempted) = (factor.kind(), about(Event::new(Action::VerificationAttempted), &factor));
+    let is_valid = proved.is_some();
+    if is_valid {
+        tell(&app, &current, &factor, true).await?;
+    }
+    let (tried, user) = (factor.clone(), current.user.clone());
+    let proving = Proving { tenant, now, user, factor, challenge: challenge.id, proved, teller: Teller::of(&app, &current.tenant) };
     let outcome = app
         .db
         .write(move |tx| async move {
-            let outcome = prove(&tx, tenant, now, &user, &factor, challenge.id, proved).await?;
-            if matches!(outcome, Outcome::Raised(_)) {
-                audit::note(&tx, tenant, now, &attempted).await?;
-            }
+            let outcome = proving.run(&tx).await?;
+            audit::note(&tx, tenant, now, &attempted.with("success", matches!(outcome, Outcome::Raised(_)))).await?;
             Ok(outcome)
         })
         .await?;
+    app.jobs.wake();
+    if !is_valid {
+        tell(&app, &current, &tried, false).await?;
+    }
     match outcome {
         Outcome::Raised(raised) => raised.answer(&app, &current, now).await,
-        Outcome::TakenBefore => Err(wrong_code()),
-        Outcome::Locked(seconds) => Err(locked(seconds)),
+        Outcome::Wrong | Outcome::TakenBefore => Err(wrong_code(kind)),
+        Outcome::Locked(seconds) => Err(too_many_failures(seconds)),
         Outcome::AnsweredBefore => Err(elsewhere()),
         Outcome::FactorGone => Err(not_found()),
         Outcome::SessionGone => Err(CallerError::SessionGone.into()),
@@ -143,30 +138,17 @@ async fn tell(app: &App, current: &CurrentUser, factor: &FactorRow, is_valid: bo
     hooks::factor_verified(app, &current.tenant, attempt).await
 }
 
-fn wrong_code() -> AuthError {
-    AuthError::unprocessable(AuthCode::MfaVerificationFailed, "Invalid TOTP code entered")
-}
-
-fn locked(seconds: i64) -> AuthError {
-    AuthError::too_many(AuthCode::OverRequestRateLimit, "Too many failed verification attempts, try again later", seconds)
-}
-
-/// Counts a wrong code. When those who guessed at the same moment have used up all guesses, nothing is told of this one, and the answer is
-/// for how many seconds the factor is locked.
-async fn count_wrong_code(tx: &Tx, tenant: TenantId, now: Timestamp, user: &SignedIn, factor: &FactorRow) -> DbResult<Option<i64>> {
-    sql::lock_user(tx, tenant, user.user_id).await?;
-    let Some(factor) = sql::find_factor(tx, tenant, user.user_id, factor.id).await? else { return Ok(None) };
-    let locked_for = factor.locked_for(now);
-    if locked_for.is_none() {
-        sql::note_failure(tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
-    }
-    Ok(locked_for)
+fn wrong_code(kind: FactorType) -> AuthError {
+    let message = if kind == FactorType::Phone { "Invalid MFA Phone code entered" } else { "Invalid TOTP code entered" };
+    AuthError::unprocessable(AuthCode::MfaVerificationFailed, message)
 }
 
 /// What was proved outside of the transaction; whether it is still worth anything shows inside.
 enum Proved {
     /// The code of this time step.
     Step(i64),
+    /// The code that the challenge sent.
+    Code,
     /// The authenticator's answer, and its credential as it is from now on.
     Credential(DbJson),
 }
@@ -189,48 +171,69 @@ fn answered(current: &CurrentUser, factor: &FactorRow, challenge: &ChallengeRow,
 
 enum Outcome {
     Raised(Box<Raised>),
-    TakenBefore,
+    Wrong,
     Locked(i64),
+    TakenBefore,
     AnsweredBefore,
     FactorGone,
     SessionGone,
     LowSession,
 }
 
-async fn prove(tx: &Tx, tenant: TenantId, now: Timestamp, user: &SignedIn, factor: &FactorRow, challenge: Uuid, proved: Proved) -> DbResult<Outcome> {
-    // All proofs of a user take turns here.
-    if sql::lock_user(tx, tenant, user.user_id).await?.is_none() {
-        return Ok(Outcome::SessionGone);
+/// What a transaction needs to raise a session.
+struct Proving {
+    tenant: TenantId,
+    now: Timestamp,
+    user: SignedIn,
+    factor: FactorRow,
+    challenge: Uuid,
+    /// Nothing, if the code was wrong.
+    proved: Option<Proved>,
+    teller: Teller,
+}
+
+impl Proving {
+    async fn run(self, tx: &Tx) -> DbResult<Outcome> {
+        let (tenant, now, user) = (self.tenant, self.now, &self.user);
+        // All proofs of a user take turns here.
+        let Some(owner) = sql::lock_user(tx, tenant, user.user_id).await? else { return Ok(Outcome::SessionGone) };
+        let Some(factor) = sql::find_factor(tx, tenant, user.user_id, self.factor.id).await? else { return Ok(Outcome::FactorGone) };
+        // Right or wrong: who guesses many codes at once learns nothing from those that come too late.
+        if let Some(seconds) = factor.locked_for(now) {
+            return Ok(Outcome::Locked(seconds));
+        }
+        let Some(proved) = self.proved else {
+            sql::note_failure(tx, tenant, factor.id, MOST_FAILURES, now.plus_seconds(LOCK_SECONDS)).await?;
+            return Ok(Outcome::Wrong);
+        };
+        // The answer was judged by a credential, or by its absence, that another answer has changed since.
+        if factor.credential != self.factor.credential {
+            return Ok(Outcome::AnsweredBefore);
+        }
+        // Enrolled by a thief before the user had a factor, it would raise the thief's session past the one that the user has now.
+        if !factor.is_verified() && is_short_of_a_factor(tx, tenant, user).await? {
+            return Ok(Outcome::LowSession);
+        }
+        match sql::find_challenge(tx, tenant, factor.id, self.challenge).await? {
+            Some(challenge) if challenge.verified_at.is_none() => {}
+            _ => return Ok(Outcome::AnsweredBefore),
+        }
+        let credential = match proved {
+            Proved::Step(step) if !sql::take_step(tx, tenant, factor.id, step).await? => return Ok(Outcome::TakenBefore),
+            Proved::Step(_) | Proved::Code => None,
+            Proved::Credential(credential) => Some(credential),
+        };
+        sql::use_challenge(tx, tenant, now, self.challenge).await?;
+        sql::set_verified(tx, tenant, now, factor.id, credential).await?;
+        sql::delete_unverified_factors(tx, tenant, user.user_id, &factor.factor_type).await?;
+        if !factor.is_verified() {
+            self.teller.tell(tx, now, &owner, Notice::of_new_factor(&factor)).await?;
+        }
+        Ok(match raise(tx, tenant, now, user, &factor).await? {
+            Some(raised) => Outcome::Raised(Box::new(raised)),
+            None => Outcome::SessionGone,
+        })
     }
-    let read = factor;
-    let Some(factor) = sql::find_factor(tx, tenant, user.user_id, read.id).await? else { return Ok(Outcome::FactorGone) };
-    if let Some(seconds) = factor.locked_for(now) {
-        return Ok(Outcome::Locked(seconds));
-    }
-    // The answer was judged by a credential, or by its absence, that another answer has changed since.
-    if factor.credential != read.credential {
-        return Ok(Outcome::AnsweredBefore);
-    }
-    // Enrolled by a thief before the user had a factor, it would raise the thief's session past the one that the user has now.
-    if !factor.is_verified() && is_short_of_a_factor(tx, tenant, user).await? {
-        return Ok(Outcome::LowSession);
-    }
-    match sql::find_challenge(tx, tenant, factor.id, challenge).await? {
-        Some(challenge) if challenge.verified_at.is_none() => {}
-        _ => return Ok(Outcome::AnsweredBefore),
-    }
-    let credential = match proved {
-        Proved::Step(step) if !sql::take_step(tx, tenant, factor.id, step).await? => return Ok(Outcome::TakenBefore),
-        Proved::Step(_) => None,
-        Proved::Credential(credential) => Some(credential),
-    };
-    sql::use_challenge(tx, tenant, now, challenge).await?;
-    sql::set_verified(tx, tenant, now, factor.id, credential).await?;
-    sql::delete_unverified_factors(tx, tenant, user.user_id, &factor.factor_type).await?;
-    Ok(match raise(tx, tenant, now, user, &factor).await? {
-        Some(raised) => Outcome::Raised(Box::new(raised)),
-        None => Outcome::SessionGone,
-    })
 }
 
 /// A session that a factor has raised, with all that its answer is made of.

@@ -61,5 +61,22 @@ fn mails(kind: MailKind) -> Words {
         MailKind::FactorRemoved => {
             Words("Ein zweiter Faktor wurde entfernt", "Von Ihrem Konto {{ email }} wurde ein zweiter Faktor entfernt ({{ factor }}).", "")
         }
+        MailKind::RecoveryCodesMade => Words(
+            "Neue Wiederherstellungscodes",
+            "Für Ihr Konto {{ email }} wurden neue Wiederherstellungscodes erzeugt. Ältere gelten nicht mehr.",
+            "",
+        ),
+        MailKind::PasskeyAdded => {
+            Words("Ein Passkey kam hinzu", "Zu Ihrem Konto {{ email }} kam ein Passkey hinzu ({{ passkey }}). Wer ihn hat, kann sich anmelden.", "")
+        }
+        MailKind::PasskeyRemoved => {
+            Words("Ein Passkey wurde entfernt", "Von Ihrem Konto {{ email }} wurde ein Passkey entfernt ({{ passkey }}).", "")
+        }
+        MailKind::IdentityLinked => {
+            Words("Eine Anmeldeart kam hinzu", "Bei Ihrem Konto {{ email }} kann man sich jetzt über {{ provider }} anmelden.", "")
+        }
+        MailKind::IdentityUnlinked => {
+            Words("Eine Anmeldeart wurde entfernt", "Bei Ihrem Konto {{ email }} kann man sich nicht mehr über {{ provider }} anmelden.", "")
+        }
     }
 }

@@ -55,5 +55,18 @@ fn mails(kind: MailKind) -> Words {
         MailKind::FactorRemoved => {
             Words("A second factor was removed", "A second factor ({{ factor }}) was removed from your account {{ email }}.", "")
         }
+        MailKind::RecoveryCodesMade => {
+            Words("New recovery codes were made", "New recovery codes were made for your account {{ email }}. Older ones are no longer good.", "")
+        }
+        MailKind::PasskeyAdded => {
+            Words("A passkey was added", "A passkey ({{ passkey }}) was added to your account {{ email }}. Whoever has it can sign in.", "")
+        }
+        MailKind::PasskeyRemoved => Words("A passkey was removed", "A passkey ({{ passkey }}) was removed from your account {{ email }}.", ""),
+        MailKind::IdentityLinked => {
+            Words("A way to sign in was added", "Your account {{ email }} can be signed in to by way of {{ provider }} now.", "")
+        }
+        MailKind::IdentityUnlinked => {
+            Words("A way to sign in was removed", "Your account {{ email }} can no longer be signed in to by way of {{ provider }}.", "")
+        }
     }
 }

@@ -57,5 +57,24 @@ fn mails(kind: MailKind) -> Words {
         MailKind::FactorRemoved => {
             Words("Se ha quitado un segundo factor", "Se ha quitado un segundo factor ({{ factor }}) de su cuenta {{ email }}.", "")
         }
+        MailKind::RecoveryCodesMade => Words(
+            "Nuevos códigos de recuperación",
+            "Se han creado nuevos códigos de recuperación para su cuenta {{ email }}. Los anteriores ya no sirven.",
+            "",
+        ),
+        MailKind::PasskeyAdded => Words(
+            "Se ha añadido una llave de acceso",
+            "Se ha añadido una llave de acceso ({{ passkey }}) a su cuenta {{ email }}. Con ella se puede iniciar sesión.",
+            "",
+        ),
+        MailKind::PasskeyRemoved => {
+            Words("Se ha quitado una llave de acceso", "Se ha quitado una llave de acceso ({{ passkey }}) de su cuenta {{ email }}.", "")
+        }
+        MailKind::IdentityLinked => {
+            Words("Se ha añadido una forma de iniciar sesión", "Ahora se puede iniciar sesión en su cuenta {{ email }} con {{ provider }}.", "")
+        }
+        MailKind::IdentityUnlinked => {
+            Words("Se ha quitado una forma de iniciar sesión", "Ya no se puede iniciar sesión en su cuenta {{ email }} con {{ provider }}.", "")
+        }
     }
 }

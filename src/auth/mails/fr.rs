@@ -61,5 +61,24 @@ fn mails(kind: MailKind) -> Words {
         MailKind::FactorRemoved => {
             Words("Un second facteur a été retiré", "Un second facteur ({{ factor }}) a été retiré de votre compte {{ email }}.", "")
         }
+        MailKind::RecoveryCodesMade => Words(
+            "Nouveaux codes de secours",
+            "De nouveaux codes de secours ont été créés pour votre compte {{ email }}. Les anciens ne sont plus valables.",
+            "",
+        ),
+        MailKind::PasskeyAdded => Words(
+            "Une clé d’accès a été ajoutée",
+            "Une clé d’accès ({{ passkey }}) a été ajoutée à votre compte {{ email }}. Elle permet de s’y connecter.",
+            "",
+        ),
+        MailKind::PasskeyRemoved => {
+            Words("Une clé d’accès a été retirée", "Une clé d’accès ({{ passkey }}) a été retirée de votre compte {{ email }}.", "")
+        }
+        MailKind::IdentityLinked => {
+            Words("Un moyen de connexion a été ajouté", "On peut maintenant se connecter à votre compte {{ email }} avec {{ provider }}.", "")
+        }
+        MailKind::IdentityUnlinked => {
+            Words("Un moyen de connexion a été retiré", "On ne peut plus se connecter à votre compte {{ email }} avec {{ provider }}.", "")
+        }
     }
 }

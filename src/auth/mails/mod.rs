@@ -43,12 +43,14 @@ pub(super) struct Written {
 /// Writes a mail in the first of these languages that it is there in.
 pub(super) fn write(tenant: &Tenant, kind: MailKind, languages: &[String], values: &Value) -> Result<Written> {
     let own = tenant.settings.mail.templates.get(&kind);
-    let is_there = |language: &str| own.is_some_and(|own| own.contains_key(language)) || LANGUAGES.iter().any(|(name, _)| *name == language);
+    // `pt-br` is what clients say of `pt-BR`.
+    let own_of = |language: &str| own.and_then(|own| own.iter().find(|(name, _)| name.eq_ignore_ascii_case(language)).map(|(_, template)| template));
+    let is_there = |language: &str| own_of(language).is_some() || LANGUAGES.iter().any(|(name, _)| name.eq_ignore_ascii_case(language));
     let fallback = [tenant.settings.mail.default_locale.clone(), "en".to_owned()];
     let candidates = languages.iter().chain(&fallback).flat_map(|language| [language.clone(), primary(language)]);
     let language = candidates.into_iter().find(|language| is_there(language)).unwrap_or_else(|| "en".to_owned());
     let nothing = MailTemplate::default();
-    let own = own.and_then(|own| own.get(&language)).unwrap_or(&nothing);
+    let own = own_of(&language).unwrap_or(&nothing);
     let standard = standard(&primary(&language), kind, values)?;
     let part = |source: &str, form: Form, standard: String| if source.is_empty() { Ok(standard) } else { render(source, values, form) };
     Ok(Written {
@@ -69,7 +71,7 @@ fn primary(language: &str) -> String {
 }
 
 fn standard(language: &str, kind: MailKind, values: &Value) -> Result<Written> {
-    let (name, texts) = LANGUAGES.iter().find(|(name, _)| *name == language).unwrap_or(&LANGUAGES[0]);
+    let (name, texts) = LANGUAGES.iter().find(|(name, _)| name.eq_ignore_ascii_case(language)).unwrap_or(&LANGUAGES[0]);
     let Words(subject, body, button) = (texts.mails)(kind);
     let has_token = values["token"].as_str().is_some_and(|token| !token.is_empty());
     let frame = json!({

@@ -33,5 +33,10 @@ fn mails(kind: MailKind) -> Words {
         MailKind::NewDevice => Words("新的登录", "有人从我们未曾见过的地方登录了您的账号 {{ email }}：{{ device }}", ""),
         MailKind::FactorAdded => Words("已添加第二重验证", "您的账号 {{ email }} 已添加第二重验证（{{ factor }}）。", ""),
         MailKind::FactorRemoved => Words("已移除第二重验证", "您的账号 {{ email }} 已移除第二重验证（{{ factor }}）。", ""),
+        MailKind::RecoveryCodesMade => Words("已生成新的恢复代码", "您的账号 {{ email }} 已生成新的恢复代码，旧代码已失效。", ""),
+        MailKind::PasskeyAdded => Words("已添加通行密钥", "您的账号 {{ email }} 已添加通行密钥（{{ passkey }}），持有者可以登录。", ""),
+        MailKind::PasskeyRemoved => Words("已移除通行密钥", "您的账号 {{ email }} 已移除通行密钥（{{ passkey }}）。", ""),
+        MailKind::IdentityLinked => Words("已添加登录方式", "您的账号 {{ email }} 现在可以通过 {{ provider }} 登录。", ""),
+        MailKind::IdentityUnlinked => Words("已移除登录方式", "您的账号 {{ email }} 不能再通过 {{ provider }} 登录。", ""),
     }
 }

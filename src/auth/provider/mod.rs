@@ -82,11 +82,14 @@ enum Issuer {
 pub(super) struct FlowSecret {
     nonce: String,
     verifier: String,
+    /// The hash of the invitation that the user accepts by it.
+    #[serde(default)]
+    pub(super) invite_token: Option<String>,
 }
 
 impl FlowSecret {
     pub(super) fn new() -> Self {
-        Self { nonce: base64url(&random::<24>()), verifier: base64url(&random::<32>()) }
+        Self { nonce: base64url(&random::<24>()), verifier: base64url(&random::<32>()), invite_token: None }
     }
 }
 

@@ -199,6 +199,18 @@ pub(in crate::auth) async fn insert_challenge(tx: &Tx, tenant: TenantId, challen
     Ok(true)
 }
 
+/// Forgets what a factor was asked.
+pub(in crate::auth) async fn delete_challenges(tx: &Tx, tenant: TenantId, factor: Uuid) -> Result<()> {
+    tx.query("DELETE FROM factor_challenges WHERE tenant_id = $1 AND factor_id = $2").bind(tenant).bind(factor).execute().await?;
+    Ok(())
+}
+
+/// Forgets what factors of all tenants were asked before a moment.
+pub(in crate::auth) async fn delete_challenges_before(tx: &Tx, moment: Timestamp) -> Result<()> {
+    tx.query("DELETE FROM factor_challenges WHERE created_at < $1").bind(moment).execute().await?;
+    Ok(())
+}
+
 /// What this factor was asked under this id.
 pub(in crate::auth) async fn find_challenge(conn: &Conn, tenant: TenantId, factor: Uuid, id: Uuid) -> Result<Option<ChallengeRow>> {
     conn.query(

@@ -36,9 +36,9 @@ pub(in crate::auth) async fn insert(tx: &Tx, tenant: TenantId, flow: &FlowStateR
     Ok(())
 }
 
-/// Removes the tenant's flows that ended before a moment.
-pub(in crate::auth) async fn delete_ended(tx: &Tx, tenant: TenantId, before: Timestamp) -> Result<()> {
-    tx.query("DELETE FROM flow_states WHERE tenant_id = $1 AND expires_at < $2").bind(tenant).bind(before).execute().await?;
+/// Removes the flows of all tenants that ended before a moment.
+pub(in crate::auth) async fn delete_ended_before(tx: &Tx, moment: Timestamp) -> Result<()> {
+    tx.query("DELETE FROM flow_states WHERE expires_at < $1").bind(moment).execute().await?;
     Ok(())
 }
 

@@ -88,16 +88,27 @@ pub(in crate::auth) async fn note_passkey_use(tx: &Tx, tenant: TenantId, now: Ti
     Ok(noted == 1)
 }
 
-/// Removes a user's passkey; false when it is not there.
-pub(in crate::auth) async fn delete_passkey(tx: &Tx, tenant: TenantId, user: Uuid, id: Uuid) -> Result<bool> {
-    let deleted =
-        tx.query("DELETE FROM passkeys WHERE tenant_id = $1 AND user_id = $2 AND id = $3").bind(tenant).bind(user).bind(id).execute().await?;
-    Ok(deleted == 1)
+/// Removes a user's passkey, and tells what it was called; `None` when it is not there.
+pub(in crate::auth) async fn delete_passkey(tx: &Tx, tenant: TenantId, user: Uuid, id: Uuid) -> Result<Option<String>> {
+    let deleted: Option<(String,)> = tx
+        .query("DELETE FROM passkeys WHERE tenant_id = $1 AND user_id = $2 AND id = $3 RETURNING friendly_name")
+        .bind(tenant)
+        .bind(user)
+        .bind(id)
+        .fetch_optional()
+        .await?;
+    Ok(deleted.map(|(name,)| name))
 }
 
 /// Removes all passkeys of a user.
 pub(in crate::auth) async fn delete_passkeys_of(tx: &Tx, tenant: TenantId, user: Uuid) -> Result<()> {
     tx.query("DELETE FROM passkeys WHERE tenant_id = $1 AND user_id = $2").bind(tenant).bind(user).execute().await?;
+    Ok(())
+}
+
+/// Forgets what authenticators of all tenants were too late to answer at a moment.
+pub(in crate::auth) async fn delete_passkey_challenges_before(tx: &Tx, moment: Timestamp) -> Result<()> {
+    tx.query("DELETE FROM passkey_challenges WHERE expires_at < $1").bind(moment).execute().await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    auth::sessions::SessionEntry,
+    auth::{sessions::SessionEntry, sweep::Over},
     db::{Conn, Timestamp, Tx},
     error::Result,
     tenants::TenantId,
@@ -39,4 +39,28 @@ pub(in crate::auth) async fn has_newer_session(conn: &Conn, tenant: TenantId, us
         .fetch_optional()
         .await?;
     Ok(newer.is_some())
+}
+
+/// Sessions that are over.
+pub(in crate::auth) async fn ended_sessions(conn: &Conn, tenant: TenantId, over: &Over, most: i64) -> Result<Vec<Uuid>> {
+    let ended: Vec<(Uuid,)> = conn
+        .query(
+            "SELECT s.id FROM sessions s WHERE s.tenant_id = $1 AND (s.not_after <= $2 OR s.created_at <= $3 \
+             OR coalesce(s.refreshed_at, s.created_at) <= $4 \
+             OR (s.aal = 'aal1' AND s.created_at <= $5 AND EXISTS (SELECT 1 FROM factors f \
+             WHERE f.tenant_id = s.tenant_id AND f.user_id = s.user_id AND f.status = 'verified')) \
+             OR EXISTS (SELECT 1 FROM sessions n WHERE n.tenant_id = s.tenant_id AND n.user_id = s.user_id \
+             AND n.created_at > s.created_at AND n.created_at <= $6)) LIMIT $7",
+        )
+        .bind(tenant)
+        .bind(over.moment)
+        .bind(over.begun)
+        .bind(over.used)
+        .bind(over.begun_low)
+        .bind(over.superseded)
+        .bind(most)
+        .heavy()
+        .fetch_all()
+        .await?;
+    Ok(ended.into_iter().map(|(id,)| id).collect())
 }

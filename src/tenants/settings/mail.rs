@@ -71,11 +71,27 @@ pub struct NoticeSettings {
     pub new_device: bool,
     /// A second factor came or went.
     pub factors: bool,
+    /// Recovery codes were made.
+    pub recovery_codes: bool,
+    /// A passkey came or went.
+    pub passkeys: bool,
+    /// A provider by which the user signs in came or went.
+    pub identities: bool,
 }
 
 impl Default for NoticeSettings {
     fn default() -> Self {
-        Self { account_exists: true, password_changed: true, email_changed: true, phone_changed: true, new_device: true, factors: true }
+        Self {
+            account_exists: true,
+            password_changed: true,
+            email_changed: true,
+            phone_changed: true,
+            new_device: true,
+            factors: true,
+            recovery_codes: true,
+            passkeys: true,
+            identities: true,
+        }
     }
 }
 
@@ -111,12 +127,22 @@ pub enum MailKind {
     FactorAdded,
     /// A second factor went.
     FactorRemoved,
+    /// There are new recovery codes.
+    RecoveryCodesMade,
+    /// A passkey came.
+    PasskeyAdded,
+    /// A passkey went.
+    PasskeyRemoved,
+    /// A provider by which the user signs in came.
+    IdentityLinked,
+    /// A provider by which the user signed in went.
+    IdentityUnlinked,
 }
 
 /// The text of a mail. What is empty is as it comes with Basalt.
 ///
 /// Each part can name `confirmation_url`, `token` (the code), `token_hash`, `type`, `site_url`, `redirect_to`, `email`, `new_email`, `phone`,
-/// `new_phone`, `data` (the user's metadata), `device` and `factor`, as `{{ token }}`; in HTML they are escaped.
+/// `new_phone`, `data` (the user's metadata), `device`, `factor`, `passkey` and `provider`, as `{{ token }}`; in HTML they are escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MailTemplate {
@@ -176,6 +202,7 @@ fn sample() -> Value {
         "confirmation_url": "https://example.com/auth/v1/verify?token=0&type=signup", "token": "123456", "token_hash": "0", "type": "signup",
         "site_url": "https://example.com", "redirect_to": "https://example.com", "email": "ada@example.com", "new_email": "new@example.com",
         "phone": "+491512345678", "new_phone": "+491512345679", "data": { "name": "Ada" }, "device": "Firefox", "factor": "TOTP",
+        "passkey": "Laptop", "provider": "google",
     })
 }
 

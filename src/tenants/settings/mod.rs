@@ -24,7 +24,7 @@ pub use self::{
     captcha::{CaptchaProvider, CaptchaSettings},
     hooks::{Hook, HookSettings, webhook_keys},
     limits::{LimitSettings, Rate},
-    mail::{MailKind, MailTemplate},
+    mail::{MailKind, MailTemplate, NoticeSettings},
     mfa::MfaSettings,
     providers::{IdentitySettings, PROVIDERS, ProviderSettings},
     redirects::{RedirectSettings, read_redirect},

@@ -169,3 +169,98 @@ async fn entries_are_never_changed_and_go_with_their_tenant() {
     assert_eq!(left["entries"].as_array().unwrap().len(), 1, "{left}");
     assert_eq!(left["entries"][0]["action"], "tenant_deleted");
 }
+
+/// Entries of one kind, newest first, as what is told of them.
+async fn told(app: &TestApp, action: &str) -> Vec<Value> {
+    entries(app, &format!("?query=action:{action}")).await.into_iter().map(|entry| entry["payload"].clone()).collect()
+}
+
+#[tokio::test]
+async fn what_goes_by_mail_is_noted_with_who_asked_and_without_what_was_sent() {
+    let app = TestApp::new().await;
+    let user = app.user("ada@example.com", &[]).await;
+    let client = app.anonymous().header("x-request-id", "mail-1");
+    for path in ["/auth/v1/otp", "/auth/v1/recover"] {
+        for email in ["ada@example.com", "nobody@example.com"] {
+            let reply = client.post(path, json!({ "email": email, "create_user": false })).await;
+            assert!(reply.status == 200 || reply.status == 422, "{}", reply.text());
+            app.run_jobs().await;
+        }
+    }
+    let requested = told(&app, "user_recovery_requested").await;
+    let traits: Vec<&Value> = requested.iter().map(|payload| &payload["traits"]).collect();
+    assert_eq!(
+        traits,
+        [
+            &json!({ "asked": "recovery", "sent": false }),
+            &json!({ "asked": "recovery", "sent": true, "user_id": user.id }),
+            &json!({ "asked": "sign_in", "sent": true, "user_id": user.id }),
+        ]
+    );
+    assert!(requested.iter().all(|payload| payload["request_id"] == "mail-1" && payload["actor_username"] == "anonymous"), "{requested:?}");
+    // A wrong code, then the right one.
+    let mail = super::mails::newest(&app, "ada@example.com").await;
+    let wrong = super::mails::wrong(&mail.code);
+    assert_refused(&super::mails::verify(&client, "recovery", "ada@example.com", &wrong).await, 403, "otp_expired");
+    let failed = told(&app, "login_failed").await;
+    assert_eq!(failed[0]["traits"], json!({ "method": "otp", "reason": "otp_expired", "user_id": user.id }));
+    assert_eq!(super::mails::verify(&client, "recovery", "ada@example.com", &mail.code).await.status, 200);
+    let login = &told(&app, "login").await[0];
+    assert_eq!((&login["traits"]["method"], &login["actor_id"], &login["request_id"]), (&json!("otp"), &json!(user.id), &json!("mail-1")));
+    // Another address, agreed to at both.
+    assert_eq!(user.client.put("/auth/v1/user", json!({ "email": "new@example.com" })).await.status, 200);
+    let (old, new) = (super::mails::newest(&app, "ada@example.com").await, super::mails::newest(&app, "new@example.com").await);
+    for mail in [&old, &new] {
+        assert_eq!(super::mails::follow(&app, mail).await.status, 303);
+    }
+    let modified = told(&app, "user_modified").await;
+    assert_eq!(modified[0]["traits"], json!({ "changed": ["email"], "user_id": user.id }));
+    assert_eq!(modified[1]["traits"], json!({ "agreed_to_email": "current", "user_id": user.id }));
+    assert_eq!(user.client.get("/auth/v1/reauthenticate").await.status, 200);
+    assert_eq!(told(&app, "user_reauthenticate_requested").await[0]["actor_id"], user.id);
+    // No code, no hash, no address.
+    let log = app.operator().get("/admin/v1/tenants/default/audit?limit=1000").await.text();
+    let secrets = [&mail, &old, &new].map(|mail| [mail.code.clone(), mail.parameter("token")]).concat();
+    for canary in secrets.iter().map(String::as_str).chain(["example.com"]) {
+        assert!(!log.contains(&format!("{canary}\"")) && !log.contains(&format!("@{canary}")), "{canary}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_admin_sends_and_its_user_takes_up_is_noted() {
+    let app = TestApp::new().await;
+    super::set(&app, json!({ "sign_up": { "email_autoconfirm": false } })).await;
+    let invited = app.service().post("/auth/v1/invite", json!({ "email": "ada@example.com" })).await.json();
+    let mail = super::mails::newest(&app, "ada@example.com").await;
+    assert_eq!(super::mails::follow(&app, &mail).await.status, 303);
+    let sent = &told(&app, "user_invited").await[0];
+    assert_eq!((&sent["traits"]["user_id"], &sent["actor_username"]), (&invited["id"], &json!("service_role")));
+    assert_eq!(told(&app, "invite_accepted").await[0]["actor_id"], invited["id"]);
+    let link = json!({ "type": "recovery", "email": "ada@example.com" });
+    assert_eq!(app.function("users:write").await.post("/auth/v1/admin/generate_link", link).await.status, 200);
+    let generated = &told(&app, "user_recovery_requested").await[0];
+    assert_eq!((&generated["traits"]["link"], &generated["actor_username"]), (&json!("recovery"), &json!("key")));
+    // Who signs up, and confirms.
+    assert_eq!(app.anonymous().post("/auth/v1/signup", json!({ "email": "bob@example.com", "password": PASSWORD })).await.status, 200);
+    let mail = super::mails::newest(&app, "bob@example.com").await;
+    assert_eq!(told(&app, "user_confirmation_requested").await[0]["traits"]["sent"], true);
+    let session = super::mails::verify(&app.anonymous(), "signup", "bob@example.com", &mail.code).await.json();
+    let confirmed = &told(&app, "user_confirmed").await[0];
+    assert_eq!((&confirmed["actor_id"], &confirmed["traits"]["provider"]), (&session["user"]["id"], &json!("email")));
+    // A newcomer by a code.
+    assert_eq!(app.anonymous().post("/auth/v1/otp", json!({ "email": "carol@example.com" })).await.status, 200);
+    assert_eq!(told(&app, "user_signedup").await[0]["traits"]["provider"], "email");
+}
+
+#[tokio::test]
+async fn a_wrong_nonce_leaves_its_mark() {
+    let app = TestApp::new().await;
+    super::set(&app, json!({ "password": { "require_reauthentication": true }, "sessions": { "access_token_seconds": 86400 } })).await;
+    let user = app.user("ada@example.com", &[]).await;
+    app.app.clock.advance(std::time::Duration::from_secs(86_390));
+    let session = refresh(&app, &user.session["refresh_token"]).await.json();
+    app.app.clock.advance(std::time::Duration::from_secs(20));
+    let change = json!({ "password": "another password", "nonce": "123456" });
+    assert_refused(&super::holder(&app, &session).put("/auth/v1/user", change).await, 422, "reauthentication_not_valid");
+    assert_eq!(told(&app, "user_reauthenticate_failed").await[0]["actor_id"], user.id);
+}

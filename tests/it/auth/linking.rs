@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     SIGN_IN, assert_refused,
-    providers::{APP, Visit, ada, add_custom, assert_sent_away, come_back, fragment, query, user_of, visit, with_challenge, with_provider},
+    providers::{APP, Visit, ada, add_custom, assert_sent_away, come_back, fragment, place, query, user_of, visit, with_challenge, with_provider},
     refresh, set,
 };
 use crate::support::{IdentityProvider, PASSWORD, Reply, TestApp};
@@ -121,12 +121,116 @@ async fn where_addresses_are_confirmed_an_unverified_one_waits() {
         assert_sent_away(&reply, APP, "access_denied", "provider_email_needs_verification");
     }
     assert_eq!(users(&app).await.len(), 1);
+    // One mail in a minute asks whether the address is theirs; who says so comes in.
+    assert_eq!(app.mails("bob@example.com").await.len(), 1);
+    let mail = super::mails::newest(&app, "bob@example.com").await;
+    assert_eq!((mail.mail["subject"].as_str(), &*mail.parameter("type")), (Some("Confirm your mail address"), "signup"));
+    assert_eq!(mail.parameter("redirect_to"), APP);
+    app.app.clock.advance(std::time::Duration::from_secs(61));
+    visit(&app, &provider).go(json!({ "sub": "b", "email": "bob@example.com" })).await;
+    let mail = super::mails::newest(&app, "bob@example.com").await;
+    assert_eq!(app.mails("bob@example.com").await.len(), 2);
+    assert_eq!(place(&super::mails::follow(&app, &mail).await), APP);
+    let user = user_of(&app, &visit(&app, &provider).go(json!({ "sub": "b", "email": "bob@example.com" })).await).await;
+    assert!(user["email_confirmed_at"].is_string() && user["identities"][0]["provider"] == "keycloak", "{user}");
     // An address that has an account is answered alike, and that account is left alone.
     let body = json!({ "email": EMAIL, "password": PASSWORD, "email_confirm": true });
     assert_eq!(app.service().post("/auth/v1/admin/users", body).await.status, 200);
     let reply = visit(&app, &provider).go(json!({ "sub": "eve", "email": EMAIL })).await;
     assert_sent_away(&reply, APP, "access_denied", "provider_email_needs_verification");
     assert_eq!((users(&app).await.len(), sign_in_by_password(&app).await.status.as_u16()), (2, 200));
+    let mails = app.mails(EMAIL).await;
+    assert_eq!((mails.len(), &mails[0]["subject"]), (1, &json!("You already have an account")));
+}
+
+// V2, V3
+#[tokio::test]
+async fn who_comes_in_by_a_link_inherits_no_strangers_provider() {
+    for way in ["/auth/v1/otp", "/auth/v1/recover"] {
+        let (app, provider) = with_provider().await;
+        set(&app, json!({ "sign_up": { "email_autoconfirm": false } })).await;
+        let eve = json!({ "sub": "eve", "email": EMAIL });
+        assert_sent_away(&visit(&app, &provider).go(eve.clone()).await, APP, "access_denied", "provider_email_needs_verification");
+        app.run_jobs().await;
+        app.app.clock.advance(std::time::Duration::from_secs(61));
+        assert_eq!(app.anonymous().post(way, json!({ "email": EMAIL })).await.status, 200);
+        let mail = super::mails::newest(&app, EMAIL).await;
+        assert_eq!(super::mails::follow(&app, &mail).await.status, 303);
+        let owner = users(&app).await[0].clone();
+        assert!(owner["email_confirmed_at"].is_string(), "{owner}");
+        assert_eq!((&owner["identities"], &owner["app_metadata"]["providers"]), (&json!([]), &json!([])), "{owner}");
+        let reply = visit(&app, &provider).go(eve).await;
+        assert_sent_away(&reply, APP, "access_denied", "provider_email_needs_verification");
+    }
+}
+
+/// What somebody is invited by, as its link has it.
+async fn invite(app: &TestApp, email: &str) -> String {
+    let reply = app.service().post("/auth/v1/invite", json!({ "email": email, "data": { "team": "red" } })).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    super::mails::newest(app, email).await.parameter("token")
+}
+
+#[tokio::test]
+async fn an_invitation_is_accepted_by_way_of_a_provider() {
+    for has_challenge in [false, true] {
+        let (app, provider) = with_provider().await;
+        set(&app, json!({ "sign_up": { "enabled": false, "email_autoconfirm": false } })).await;
+        let token = invite(&app, EMAIL).await;
+        let asked = if has_challenge { with_challenge() } else { format!("redirect_to={APP}") };
+        let invited = Visit { query: format!("{asked}&invite_token={token}"), ..visit(&app, &provider) };
+        // The provider has to know the address that was invited, and word of another one uses nothing up.
+        let other = invited.go(json!({ "sub": "x", "email": "eve@example.com", "email_verified": true })).await;
+        assert_eq!(fragment(&other)["error_description"], "Invited email does not match emails from external provider");
+        assert_eq!(fragment(&other)["error"], "invalid_request");
+        // The invitation shows whose address it is, so the provider need not.
+        let reply = invited.go(json!({ "sub": "u-1", "email": EMAIL })).await;
+        assert_eq!(reply.status, 302, "{}", reply.text());
+        assert_eq!(query(&reply).contains_key("code"), has_challenge);
+        let user = users(&app).await[0].clone();
+        assert!(user["email_confirmed_at"].is_string(), "{user}");
+        assert_eq!((&user["user_metadata"]["team"], &user["app_metadata"]["providers"]), (&json!("red"), &json!(["email", "keycloak"])));
+        // V10: once.
+        let path = format!("/auth/v1/authorize?provider=keycloak&invite_token={token}");
+        assert_refused(&app.nobody().get(&path).await, 404, "invite_not_found");
+        assert_refused(&super::mails::verify_hash(&app.anonymous(), "invite", &token).await, 403, "otp_expired");
+        assert_eq!(user_of(&app, &visit(&app, &provider).go(ada()).await).await["id"], user["id"]);
+    }
+}
+
+// V10
+#[tokio::test]
+async fn an_invitation_that_is_none_leads_nowhere() {
+    let (app, provider) = with_provider().await;
+    let token = invite(&app, EMAIL).await;
+    for wrong in [token.replace(|c: char| c.is_ascii_digit(), "0"), token[1..].to_owned(), "nonsense".to_owned()] {
+        let reply = app.nobody().get(&format!("/auth/v1/authorize?provider=keycloak&invite_token={wrong}")).await;
+        assert_refused(&reply, 404, "invite_not_found");
+    }
+    // Another kind of link is no invitation.
+    app.user("bob@example.com", &[]).await;
+    assert_eq!(app.anonymous().post("/auth/v1/recover", json!({ "email": "bob@example.com" })).await.status, 200);
+    let recovery = super::mails::newest(&app, "bob@example.com").await.parameter("token");
+    let reply = app.nobody().get(&format!("/auth/v1/authorize?provider=keycloak&invite_token={recovery}")).await;
+    assert_refused(&reply, 404, "invite_not_found");
+    // Two who set out with it: one arrives.
+    let invited = Visit { query: format!("redirect_to={APP}&invite_token={token}"), ..visit(&app, &provider) };
+    let ((first, one), (second, two)) = futures_util::future::join(invited.depart(), invited.depart()).await;
+    let (first, second) = (provider.consent(&first, ada()), provider.consent(&second, ada()));
+    let (first, second) = futures_util::future::join(come_back(&app, &one, &first), come_back(&app, &two, &second)).await;
+    let codes: Vec<String> = [&first, &second].iter().filter_map(|reply| fragment(reply).remove("error_code")).collect();
+    assert_eq!(codes, ["invite_not_found"]);
+}
+
+#[tokio::test]
+async fn an_invitation_that_is_accepted_leaves_no_strangers_password() {
+    let (app, provider) = with_provider().await;
+    seed_unconfirmed(&app).await;
+    app.run_jobs().await;
+    let token = invite(&app, EMAIL).await;
+    let invited = Visit { query: format!("redirect_to={APP}&invite_token={token}"), ..visit(&app, &provider) };
+    assert_eq!(invited.go(ada()).await.status, 302);
+    assert_refused(&sign_in_by_password(&app).await, 400, "invalid_credentials");
 }
 
 #[tokio::test]
@@ -207,7 +311,7 @@ async fn a_user_links_and_unlinks_identities_where_the_tenant_wants_it() {
     assert_eq!(user["app_metadata"]["providers"], json!(["email", "keycloak"]));
     // Once is enough, and what is one's is not another's.
     let again = link(&app, &provider, &bob.client, ada()).await;
-    assert_eq!((place_of(&again), fragment(&again)["error_code"].as_str()), (APP.to_owned(), "identity_already_exists"));
+    assert_eq!((place(&again), fragment(&again)["error_code"].as_str()), (APP.to_owned(), "identity_already_exists"));
     let carol = app.user("carol@example.com", &[]).await;
     let reply = link(&app, &provider, &carol.client, ada()).await;
     assert_eq!(fragment(&reply)["error_description"], "Identity is already linked to another user");
@@ -227,10 +331,6 @@ async fn a_user_links_and_unlinks_identities_where_the_tenant_wants_it() {
     let reply = app.anonymous().post(SIGN_IN, json!({ "email": EMAIL, "password": PASSWORD })).await;
     assert_refused(&reply, 400, "invalid_credentials");
     assert_refused(&bob.client.delete(&format!("/auth/v1/user/identities/{}", id(&user, "keycloak"))).await, 422, "single_identity_not_deletable");
-}
-
-fn place_of(reply: &Reply) -> String {
-    super::providers::place(reply)
 }
 
 #[tokio::test]

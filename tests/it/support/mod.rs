@@ -4,6 +4,7 @@
 
 mod client;
 mod identity_provider;
+mod mail_server;
 mod stand_in;
 
 use std::{path::Path, sync::OnceLock};
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::{
     client::{Client, Reply},
     identity_provider::{CLIENT_ID, CLIENT_SECRET, Fault, IdentityProvider},
+    mail_server::{MailServer, ReceivedMail, Speech},
     stand_in::StandIn,
 };
 
@@ -140,6 +142,13 @@ impl TestApp {
     pub(crate) async fn run_jobs(&self) {
         let registry = basalt::server::work();
         while basalt::jobs::run_due(&self.app, &registry).await.unwrap() > 0 {}
+    }
+
+    /// The jobs of the default tenant that were given up, newest first.
+    pub(crate) async fn failed_jobs(&self) -> Vec<serde_json::Value> {
+        let reply = self.operator().get("/admin/v1/tenants/default/jobs").await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        reply.json()["jobs"].as_array().unwrap().clone()
     }
 
     /// The mails that went to an address of the default tenant, newest first, after the jobs were done.
