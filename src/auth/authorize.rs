@@ -19,7 +19,7 @@ use super::{
     caller::{CurrentTenant, CurrentUser, SignedIn},
     error::{AuthCode, AuthError, AuthFailures},
     factors::{insufficient, is_short_of_a_factor},
-    flow_state::{self, Challenge, FlowKind, FlowStateRow},
+    flow_state::{Challenge, FlowKind, FlowStateRow},
     limits::{self, Bucket, Peer},
     one_time_token::find_invitation,
     parameters::Parameters,

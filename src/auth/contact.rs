@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::{
     email::Email,
-    linking::note_providers,
     model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, UserRow, email_claims, merge, phone_claims},
     sql,
 };

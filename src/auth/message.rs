@@ -135,6 +135,11 @@ fn action_type(kind: MailKind) -> &'static str {
         MailKind::NewDevice => "new_device_notification",
         MailKind::FactorAdded => "mfa_factor_enrolled_notification",
         MailKind::FactorRemoved => "mfa_factor_unenrolled_notification",
+        MailKind::RecoveryCodesMade => "mfa_recovery_codes_made_notification",
+        MailKind::PasskeyAdded => "passkey_added_notification",
+        MailKind::PasskeyRemoved => "passkey_removed_notification",
+        MailKind::IdentityLinked => "identity_linked_notification",
+        MailKind::IdentityUnlinked => "identity_unlinked_notification",
     }
 }
 

@@ -208,9 +208,6 @@ pub(super) async fn answer_to(
         Some(claims) => (tenant.keys.sign(TokenKind::Access, &claims)?, claims["exp"].as_i64().unwrap_or(expires_at)),
         None => (tenant.keys.sign(TokenKind::Access, &claims)?, expires_at),
     };
-    if let Some(device) = new_device {
-        tell_of_device(app, tenant, now, &user, device).await?;
-    }
     Ok(Session {
         access_token,
         token_type: "bearer".to_owned(),

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     app::App,
     crypto::base64,
+    db::Timestamp,
     error::{Error, Result},
     jobs::{Job, JobError, NewJob},
     mail::template::{Form, render},
@@ -48,17 +49,35 @@ pub(super) fn prepare(app: &App, tenant: &Tenant, token: &NewToken, channel: &st
     if tenant.settings.sms.test_code(digits).is_some() {
         return Ok(None);
     }
-    let text = render(&tenant.settings.sms.template, &json!({ "code": token.code }), Form::Text)?;
+    let code = Code { user: token.row.user_id, digits, code: &token.code, kind: &token.row.purpose, expires_at: token.row.expires_at };
+    prepare_code(app, tenant, &code, channel).map(Some)
+}
+
+/// A code for a number.
+pub(super) struct Code<'c> {
+    /// Whose it is.
+    pub(super) user: Uuid,
+    /// The number, without its plus.
+    pub(super) digits: &'c str,
+    pub(super) code: &'c str,
+    /// What it is for, as a hook is told.
+    pub(super) kind: &'c str,
+    pub(super) expires_at: Timestamp,
+}
+
+/// The job that sends a code to its number.
+pub(super) fn prepare_code(app: &App, tenant: &Tenant, code: &Code<'_>, channel: &str) -> Result<NewJob> {
+    let text = render(&tenant.settings.sms.template, &json!({ "code": code.code }), Form::Text)?;
     let sms = Sms {
-        to: format!("+{digits}"),
+        to: format!("+{}", code.digits),
         text,
         channel: channel.to_owned(),
-        expires_at: token.row.expires_at.seconds(),
-        user: token.row.user_id,
-        code: token.code.clone(),
-        kind: token.row.purpose.clone(),
+        expires_at: code.expires_at.seconds(),
+        user: code.user,
+        code: code.code.to_owned(),
+        kind: code.kind.to_owned(),
     };
-    app.jobs.prepare(tenant.id, &sms).map(Some)
+    app.jobs.prepare(tenant.id, &sms)
 }
 
 /// Refuses a number that nobody could send a message to, and a channel that there is not. The channel as it is meant.

@@ -20,7 +20,7 @@ use crate::{
         ask::{Frequency, PHONE_FACTOR, TooSoon},
         caller::CurrentUser,
         error::{AuthCode, AuthError, AuthFailures},
-        limits::{self, Bucket},
+        limits::{self, Bucket, CountedMessage},
         one_time_token::random_code,
         phone::Phone,
         request::JsonBody,
@@ -86,11 +86,14 @@ pub(in crate::auth) async fn challenge_factor(
     let now = app.clock.now();
     let mut challenge =
         ChallengeRow { id: Uuid::new_v4(), factor_id: factor.id, ip: client.ip, code_hash: None, state: None, created_at: now, verified_at: None };
-    let (mut shown, mut message) = (None, None);
+    let (mut shown, mut message, mut sent) = (None, None, CountedMessage::default());
     match factor.kind() {
         FactorType::Totp => {}
         FactorType::Phone => {
             let written = write_message(&app, &current.tenant, now, &factor, &challenge, asked.channel.as_deref())?;
+            if written.job.is_some() {
+                sent = limits::message(&app, &current.tenant, factor.phone.as_deref().unwrap_or_default(), &current.peer).await?;
+            }
             challenge.code_hash = Some(written.code_hash.clone());
             message = Some(written);
         }
@@ -122,10 +125,14 @@ pub(in crate::auth) async fn challenge_factor(
         })
         .await?;
     app.jobs.wake();
-    match asked {
-        Asked::Done => {}
-        Asked::Gone => return Err(not_found()),
-        Asked::TooSoon(wait) => return Err(wait.into()),
+    let refusal = match asked {
+        Asked::Done => None,
+        Asked::Gone => Some(not_found()),
+        Asked::TooSoon(wait) => Some(wait.into()),
+    };
+    if let Some(refusal) = refusal {
+        sent.take_back(&app).await?;
+        return Err(refusal);
     }
     let expires_at = now.plus_seconds(CHALLENGE_SECONDS).seconds();
     Ok(Json(Challenge { id: answer.id, factor_type: factor.kind(), expires_at, webauthn: shown }))
@@ -164,7 +171,11 @@ fn write_message(
     let code = test_code.map_or_else(|| random_code(tenant.settings.otp.code_length), str::to_owned);
     let job = match test_code {
         Some(_) => None,
-        None => Some(sms::prepare_code(app, tenant, phone.as_str(), &code, &channel, now.plus_seconds(CHALLENGE_SECONDS))?),
+        None => {
+            let expires_at = now.plus_seconds(CHALLENGE_SECONDS);
+            let code = sms::Code { user: factor.user_id, digits: phone.as_str(), code: &code, kind: "mfa", expires_at };
+            Some(sms::prepare_code(app, tenant, &code, &channel)?)
+        }
     };
     let frequency = Frequency::of(app, tenant, now, PHONE_FACTOR, phone.as_str());
     Ok(Message { code_hash: code_hash(&app.master_key, tenant.id, challenge.id, &code), job, frequency })
