@@ -11,7 +11,7 @@ use crate::http::{PeerAddress, address_of};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("sb-forwarded-for");
 
 /// The network a request comes from, and whether it comes from a server of the tenant.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(in crate::auth) struct Peer {
     /// Unknown where a request came through no socket, or from a server that does not say for whom.
     network: Option<String>,

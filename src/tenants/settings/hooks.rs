@@ -32,6 +32,7 @@ pub struct HookSettings {
     /// Asked for what an access token says. Without an answer there is no token.
     pub custom_access_token: Hook,
     /// Sends mails in this installation's place; tried again until it is heard. No limit of mails holds.
+    /// `email_action_type` is upstream's, or `account_exists_notification` or `new_device_notification`.
     pub send_email: Hook,
     /// Sends text messages in the provider's place; tried again until it is heard. No limit of messages holds.
     pub send_sms: Hook,
