@@ -73,7 +73,12 @@ impl CallerError {
             Self::Banned => (StatusCode::FORBIDDEN, AuthCode::UserBanned),
             Self::Internal(error) => return error.into(),
         };
-        AuthError::new(status, code, self.to_string())
+        let message = match &self {
+            // In the words that clients of this wire look for.
+            Self::BadToken(why) => format!("invalid JWT: unable to parse or verify signature, {why}"),
+            error => error.to_string(),
+        };
+        AuthError::new(status, code, message)
     }
 
     /// PostgREST: 302 for nobody, 303 for a token whose claims do not hold, 301 for one that is none.

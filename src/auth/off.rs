@@ -9,7 +9,7 @@ use axum::{
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{
-    caller::{CurrentTenant, Visitor},
+    caller::{CurrentTenant, UserReader, Visitor},
     error::{AuthCode, AuthError},
 };
 use crate::app::App;
@@ -19,16 +19,20 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .route("/auth/v1/sso", any(sso))
         .route("/auth/v1/sso/saml/{*rest}", any(saml))
-        .route("/auth/v1/admin/sso/{*rest}", any(sso))
+        .route("/auth/v1/admin/sso/{*rest}", any(sso_of_admin))
         .route("/auth/v1/oauth/{*rest}", any(oauth_server))
         .route("/auth/v1/admin/oauth/{*rest}", any(oauth_server_of_admin))
-        .route("/auth/v1/user/oauth/{*rest}", any(oauth_server_of_admin))
+        .route("/auth/v1/user/oauth/{*rest}", any(oauth_server_of_user))
         .route("/auth/v1/.well-known/oauth-authorization-server", any(oauth_server))
         .route("/.well-known/oauth-authorization-server", any(oauth_server))
         .route("/.well-known/oauth-authorization-server/{*rest}", any(oauth_server))
 }
 
 async fn sso(_: Visitor) -> AuthError {
+    saml_disabled()
+}
+
+async fn sso_of_admin(_: UserReader) -> AuthError {
     saml_disabled()
 }
 
@@ -44,7 +48,11 @@ async fn oauth_server() -> Response {
     oauth_server_disabled().into_response()
 }
 
-async fn oauth_server_of_admin(_: Visitor) -> AuthError {
+async fn oauth_server_of_user(_: Visitor) -> AuthError {
+    oauth_server_disabled()
+}
+
+async fn oauth_server_of_admin(_: UserReader) -> AuthError {
     oauth_server_disabled()
 }
 

@@ -92,7 +92,7 @@ pub(super) struct PasskeyChallenge {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct PasskeyAnswer {
     /// The challenge that is answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     #[schema(format = Uuid)]
     challenge_id: String,
     /// The browser's `PublicKeyCredential` as JSON.
@@ -282,7 +282,7 @@ pub(super) async fn list_passkeys(State(app): State<App>, current: CurrentUser) 
 #[derive(Deserialize, ToSchema)]
 pub(super) struct PasskeyChanges {
     /// What the user calls it, 1 to 120 characters.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     #[schema(example = "Work laptop")]
     friendly_name: String,
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
@@ -34,6 +34,11 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
     async fn from_request(request: Request<Body>, _: &App) -> Result<Self, Response> {
         read_json(request, BODY_LIMIT).await.map(Self).map_err(|error| AuthError::from(error).into_response())
     }
+}
+
+/// Reads a field that may be left out: stock clients send `null` for what they were not told.
+pub(super) fn default_if_null<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Refuses a password that the tenant finds too weak.

@@ -45,7 +45,7 @@ pub(in crate::auth) async fn list_factors_of_user(
 #[derive(Deserialize, ToSchema)]
 pub(in crate::auth) struct FactorChanges {
     /// What the user is to call it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     friendly_name: String,
 }
 

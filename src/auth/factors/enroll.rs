@@ -34,14 +34,14 @@ pub(super) const LONGEST_NAME: usize = 120;
 #[derive(Deserialize, ToSchema)]
 pub(in crate::auth) struct FactorEnrolment {
     /// `totp`, `phone` or `webauthn`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     #[schema(example = "totp")]
     factor_type: String,
     /// What the user calls it; no two of a user's factors are called the same.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     friendly_name: String,
     /// What the authenticator app shows as the service; the site's host if nothing is said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     issuer: String,
 }
 

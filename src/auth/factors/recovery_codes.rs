@@ -84,7 +84,7 @@ pub(in crate::auth) struct RecoveryCodes {
 #[derive(Deserialize, ToSchema)]
 pub(in crate::auth) struct RecoveryCodesRequest {
     /// `Recovery codes` if nothing is said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     friendly_name: String,
 }
 
@@ -92,7 +92,7 @@ pub(in crate::auth) struct RecoveryCodesRequest {
 #[derive(Deserialize, ToSchema)]
 pub(in crate::auth) struct RecoveryCodeProof {
     /// The code; dashes, spaces and case don't matter.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     #[schema(example = "k4m9-x7qp-2ab8-ht3z")]
     code: String,
 }

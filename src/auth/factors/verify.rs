@@ -42,10 +42,10 @@ const LOCK_SECONDS: i64 = 300;
 #[derive(Deserialize, ToSchema)]
 pub(in crate::auth) struct FactorProof {
     /// The challenge that is answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     challenge_id: Uuid,
     /// The code of the app or the phone.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::auth::request::default_if_null")]
     #[schema(example = "123456")]
     code: String,
     /// What the authenticator answered.

@@ -274,6 +274,23 @@ async fn asking_tells_nobody_who_has_an_account() {
 }
 
 #[tokio::test]
+async fn asking_for_a_message_again_tells_nothing_even_where_nobody_sends_any() {
+    let app = TestApp::new().await;
+    set(&app, json!({ "sign_up": { "phone": true } })).await;
+    let known = app.service().post("/auth/v1/admin/users", json!({ "phone": "+491512345678" })).await;
+    assert_eq!(known.status, 200, "{}", known.text());
+    for (kind, phone) in [("sms", "+491512345678"), ("sms", "+491512345679"), ("phone_change", "+491512345678"), ("phone_change", "+491512345679")] {
+        let reply = app.anonymous().post(RESEND, json!({ "type": kind, "phone": phone })).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert!(reply.json()["message_id"].is_string());
+    }
+    app.run_jobs().await;
+    // The operator sees that a message was due, and went nowhere.
+    let failed = app.operator().get("/admin/v1/tenants/default/jobs").await.json();
+    assert_eq!((failed["jobs"].as_array().unwrap().len(), &failed["jobs"][0]["kind"]), (1, &json!("sms")), "{failed}");
+}
+
+#[tokio::test]
 async fn who_comes_in_by_a_link_inherits_no_strangers_password() {
     let app = confirming().await;
     // V2: somebody signs up with an address that is not theirs, and waits.

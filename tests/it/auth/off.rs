@@ -24,7 +24,10 @@ async fn what_is_off_says_so_in_the_words_of_the_wire() {
     assert_refused(&app.service().get("/auth/v1/admin/oauth/clients").await, 404, "feature_disabled");
     assert_refused(&app.service().get("/auth/v1/admin/sso/providers").await, 404, "saml_provider_disabled");
     assert_refused(&app.anonymous().get("/auth/v1/user/oauth/grants").await, 404, "feature_disabled");
-    assert_eq!(app.nobody().get("/auth/v1/admin/oauth/clients").await.status, 401);
+    for path in ["/auth/v1/admin/oauth/clients", "/auth/v1/admin/sso/providers"] {
+        assert_eq!(app.nobody().get(path).await.status, 401);
+        assert_refused(&app.anonymous().get(path).await, 403, "not_admin");
+    }
 }
 
 #[tokio::test]
