@@ -7,7 +7,7 @@ export const publishableKey = needed('TEST_PUBLISHABLE_KEY')
 export const secretKey = needed('TEST_SECRET_KEY')
 export const password = 'correct horse battery staple'
 
-function needed(name) {
+export function needed(name) {
   const value = process.env[name]
   if (!value) throw new Error(`${name} is not set: these tests drive a running server`)
   return value
