@@ -21,6 +21,7 @@ use super::{
     model::{Metadata, User, UserRow, merge, object},
     notice::{self, Notice},
     one_time_token::revoke_all,
+    password::{self, Owner, check_password},
     phone::Phone,
     request::{JsonBody, check_app_metadata, check_user_metadata, path_id},
     session::shown_user,
@@ -192,7 +193,7 @@ pub(super) async fn update_user_by_id(
     let now = app.clock.now();
     // No work for a user who is not there.
     let known = sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
-    let mut change = Change::check(&app.passwords, asked, now).await?;
+    let mut change = Change::check(&app, &tenant, &known, asked, now).await?;
     change.notices = change.notices(&app, &tenant, &known)?;
     let tenant = tenant.id;
     let modified = Event::new(Action::UserModified).about(id).with("changed", json!(change.names()));
@@ -301,6 +302,8 @@ struct Change {
     phone: Option<Phone>,
     phone_confirm: Option<bool>,
     encrypted_password: Option<String>,
+    /// How many passwords before it are remembered.
+    history: u32,
     user_metadata: Metadata,
     app_metadata: Metadata,
     role: Option<String>,
@@ -310,10 +313,13 @@ struct Change {
 }
 
 impl Change {
-    async fn check(passwords: &Passwords, asked: AdminUser, now: Timestamp) -> Result<Self, AuthError> {
+    async fn check(app: &App, tenant: &Tenant, known: &UserRow, asked: AdminUser, now: Timestamp) -> Result<Self, AuthError> {
         let encrypted_password = match (given(asked.password), given(asked.password_hash)) {
             (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
-            (Some(password), None) => Some(passwords.hash(&password).await?),
+            (Some(password), None) => {
+                check_password(app, tenant, &password, Owner::from(known)).await?;
+                Some(app.passwords.hash(&password).await?)
+            }
             (None, Some(hash)) => Some(checked_hash(&hash)?),
             (None, None) => None,
         };
@@ -327,6 +333,7 @@ impl Change {
             phone: given(asked.phone).map(|phone| phone.parse()).transpose()?,
             phone_confirm: asked.phone_confirm,
             encrypted_password,
+            history: tenant.settings.password.history,
             user_metadata,
             app_metadata,
             role: given(asked.role).map(checked_role).transpose()?,
@@ -375,7 +382,7 @@ impl Change {
 async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Change) -> DbResult<Option<User>> {
     let Some(mut user) = sql::lock_user(tx, tenant, id).await? else { return Ok(None) };
     if let Some(hash) = change.encrypted_password {
-        user.encrypted_password = Some(hash);
+        password::replace(tx, tenant, change.history, &mut user, hash).await?;
         sql::delete_sessions_of(tx, tenant, id).await?;
         revoke_all(tx, tenant, &mut user).await?;
     }
@@ -440,6 +447,7 @@ async fn delete_softly(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid) -> D
     sql::delete_factors_of(tx, tenant, id).await?;
     sql::delete_passkeys_of(tx, tenant, id).await?;
     sql::delete_sessions_of(tx, tenant, id).await?;
+    sql::past_passwords::keep(tx, tenant, id, 0).await?;
     sql::messages::forget_devices_of(tx, tenant, id).await?;
     Ok(true)
 }

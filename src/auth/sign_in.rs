@@ -16,9 +16,10 @@ use super::{
     id_token_sign_in::{self, LinkingUser},
     model::{Session, UserRow},
     off,
+    password::{Owner, weakness},
     phone::Phone,
     refresh,
-    request::{JsonBody, weakness},
+    request::JsonBody,
     session::{self, Client, Proof},
     sql,
 };
@@ -121,7 +122,11 @@ async fn sign_in(app: &App, tenant: &Tenant, asked: TokenRequest, client: Client
     }
     let rehashed = if verified.needs_rehash { Some(app.passwords.hash(&password).await?) } else { None };
     let mut session = open(app, tenant, user, rehashed, client).await?;
-    session.weak_password = weakness(tenant, &password);
+    // It is only told, so nobody is kept out when it can't be found out.
+    match weakness(app, tenant, &password, Owner::from(&session.user)).await {
+        Ok(weak) => session.weak_password = weak,
+        Err(error) => tracing::warn!(%error, "nothing could be told of how weak a password is"),
+    }
     Ok(session)
 }
 

@@ -17,10 +17,11 @@ use super::{
     model::{Metadata, User, UserRow, merge},
     notice::{self, Notice},
     one_time_token::{self, NewToken, Purpose, Wanted, revoke_all},
+    password::{self, Owner, check_another, check_password},
     phone::Phone,
     reauthenticate::{self, Nonce},
     redirect::AskedRedirect,
-    request::{JsonBody, check_password, check_user_metadata},
+    request::{JsonBody, check_user_metadata},
     session::shown_user,
     sms, sql,
 };
@@ -94,13 +95,16 @@ pub(super) async fn update_user(
         let message = "Updating password of an anonymous user without an email or phone is not allowed";
         return Err(AuthError::unprocessable(AuthCode::ValidationFailed, message));
     }
+    if let Some(password) = &changes.password {
+        check_password(&app, tenant, password, Owner::from(&user)).await?;
+    }
     let nonce = match &changes.password {
         Some(_) => reauthenticate::nonce_needed(tenant, now, &user, session.as_ref(), changes.nonce.as_deref())?,
         None => None,
     };
     let is_exempt = session.as_ref().is_some_and(reauthenticate::came_by_mail);
     let required = tenant.settings.password.require_current && !is_exempt;
-    let new_hash = change_password(&app, &user, changes.password.as_deref(), changes.current_password.as_deref(), required).await?;
+    let new_hash = change_password(&app, tenant, &user, changes.password.as_deref(), changes.current_password.as_deref(), required).await?;
     let redirect_to = redirect.decide(&app, tenant).to.to_string();
     let change = Change::prepare(&app, tenant, now, &user, changes, new_hash, nonce, &redirect_to, &languages.0)?;
     let (id, signed_in) = (tenant.id, current.user);
@@ -146,9 +150,6 @@ impl Changes {
         let phone = given(asked.phone).map(|text| check_phone(tenant, &text, asked.channel.as_deref())).transpose()?;
         let challenge = Pkce { code_challenge: asked.code_challenge, code_challenge_method: asked.code_challenge_method };
         challenge.read()?;
-        if let Some(password) = &asked.password {
-            check_password(tenant, password)?;
-        }
         Ok(Self {
             email,
             phone,
@@ -188,6 +189,7 @@ fn check_phone(tenant: &Tenant, text: &str, channel: Option<&str>) -> Result<(Ph
 /// The hash of the new password, if there is to be one.
 async fn change_password(
     app: &App,
+    tenant: &Tenant,
     user: &UserRow,
     new: Option<&str>,
     current: Option<&str>,
@@ -204,9 +206,7 @@ async fn change_password(
         }
         _ => {}
     }
-    if hash.is_some() && app.passwords.verify(new, hash).await?.ok {
-        return Err(AuthError::unprocessable(AuthCode::SamePassword, "New password should be different from the old password."));
-    }
+    check_another(app, user, &password::past(app, tenant, user.id).await?, new).await?;
     Ok(Some(app.passwords.hash(new).await?))
 }
 
@@ -216,6 +216,8 @@ struct Change {
     /// The hash that the present password was compared with.
     verified: Option<String>,
     encrypted_password: Option<String>,
+    /// How many passwords before it are remembered.
+    history: u32,
     nonce: Option<Nonce>,
     email: Option<NewAddress<Email>>,
     phone: Option<NewAddress<Phone>>,
@@ -299,6 +301,7 @@ impl Change {
             data: changes.data,
             verified: user.encrypted_password.clone(),
             encrypted_password,
+            history: tenant.settings.password.history,
             nonce,
             email,
             phone,
@@ -323,7 +326,7 @@ impl Change {
             if user.encrypted_password != self.verified {
                 return Ok(Outcome::Overtaken);
             }
-            user.encrypted_password = Some(hash);
+            password::replace(tx, tenant, self.history, &mut user, hash).await?;
             // Whoever else is signed in, or waits for a link, may be the reason for the new password.
             sql::delete_other_sessions(tx, tenant, user.id, signed_in.session_id).await?;
             revoke_all(tx, tenant, &mut user).await?;

@@ -39,6 +39,7 @@ migrations![
     "0010_audit",
     "0011_imported_tokens",
     "0012_providers",
+    "0013_past_passwords",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.

@@ -31,8 +31,8 @@ pub use self::{
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
     settings::{
-        IdentitySettings, MailKind, MailTemplate, MfaSettings, PROVIDERS, ProviderSettings, RedirectSettings, SecretSetting, SessionSettings,
-        SmsProvider, TenantSettings, read_redirect,
+        CharacterKind, IdentitySettings, MailKind, MailTemplate, MfaSettings, PROVIDERS, PasswordRules, ProviderSettings, PwnedCheck,
+        RedirectSettings, SecretSetting, SessionSettings, SmsProvider, TenantSettings, read_redirect,
     },
     signing::{TokenError, TokenKind, VerifiedClaims},
     sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},

@@ -21,7 +21,7 @@ use self::{
     fields::Fields,
     piece::{Pass, Piece},
     read::{Item, read_file},
-    store::{Outcome, Ready},
+    store::{Foreseen, Outcome, Ready},
 };
 pub(super) use self::{
     piece::{Incoming, IncomingFactor, IncomingIdentity, IncomingSession},
@@ -89,7 +89,16 @@ pub struct RefusedRecord {
 
 /// Imports users into a tenant, telling `progress` how many records are done after every chunk.
 pub async fn import_users(app: &App, tenant: &Tenant, import: UserImport, progress: impl FnMut(usize) + Send) -> Result<UserReport> {
-    let mut run = Run { app, tenant, now: app.clock.now(), is_dry: import.dry_run, report: UserReport::default(), progress, done: 0 };
+    let mut run = Run {
+        app,
+        tenant,
+        now: app.clock.now(),
+        is_dry: import.dry_run,
+        report: UserReport::default(),
+        progress,
+        done: 0,
+        foreseen: Foreseen::default(),
+    };
     for pass in [Pass::Users, Pass::Belongings, Pass::Tokens] {
         for file in &import.files {
             run.file(file, &import.source, pass).await?;
@@ -112,6 +121,7 @@ struct Run<'a, P> {
     report: UserReport,
     progress: P,
     done: usize,
+    foreseen: Foreseen,
 }
 
 /// A piece and where it stands.
@@ -126,7 +136,9 @@ impl<P: FnMut(usize) + Send> Run<'_, P> {
         let (sender, mut pieces) = mpsc::channel(CHUNK);
         let (file, source) = (path.to_owned(), source.clone());
         let reader = tokio::task::spawn_blocking(move || {
-            read_file(&file, &mut |item| pieces_of(item, &source, pass).into_iter().all(|placed| sender.blocking_send(placed).is_ok()))
+            read_file(&file, source.list_name(), &mut |item| {
+                pieces_of(item, &source, pass).into_iter().all(|placed| sender.blocking_send(placed).is_ok())
+            })
         });
         let mut chunk = Vec::with_capacity(CHUNK);
         while let Some(placed) = pieces.recv().await {
@@ -155,7 +167,7 @@ impl<P: FnMut(usize) + Send> Run<'_, P> {
             let conn = self.app.db.read().await?;
             let mut outcomes = Vec::with_capacity(ready.len());
             for piece in &ready {
-                outcomes.push(piece.foresee(&conn, tenant).await?);
+                outcomes.push(piece.foresee(&conn, tenant, &mut self.foreseen).await?);
             }
             outcomes
         } else if ready.is_empty() {

@@ -5,6 +5,7 @@
 
 mod mail;
 mod mfa;
+mod password;
 mod providers;
 mod redirects;
 mod secret;
@@ -19,6 +20,7 @@ use utoipa::ToSchema;
 pub use self::{
     mail::{MailKind, MailTemplate},
     mfa::MfaSettings,
+    password::{CharacterKind, PasswordRules, PwnedCheck},
     providers::{IdentitySettings, PROVIDERS, ProviderSettings},
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
@@ -86,30 +88,6 @@ pub struct SignUpSettings {
 impl Default for SignUpSettings {
     fn default() -> Self {
         Self { enabled: true, email_autoconfirm: true, email: true, phone: false, anonymous: false, tell_existing: false, tell_unknown: true }
-    }
-}
-
-/// What a password must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PasswordRules {
-    /// The fewest characters, 6 to 128.
-    pub min_length: u32,
-    /// Whether a new password needs the present one, except from who came by a link or code of a mail.
-    pub require_current: bool,
-    /// Whether a new password in a session older than a day needs a code (`GET /reauthenticate`).
-    pub require_reauthentication: bool,
-}
-
-impl Default for PasswordRules {
-    fn default() -> Self {
-        Self { min_length: 8, require_current: false, require_reauthentication: false }
-    }
-}
-
-impl PasswordRules {
-    fn check(&self) -> Result<()> {
-        in_range("password.min_length", self.min_length, 6, 128)
     }
 }
 

@@ -14,6 +14,7 @@ mod linking;
 mod mails;
 mod off;
 mod passkeys;
+mod passwords;
 mod providers;
 mod refresh;
 mod sessions;

@@ -4,6 +4,7 @@ mod object_store;
 mod refusals;
 mod start;
 mod together;
+mod users;
 
 use std::{
     fs,
