@@ -96,7 +96,7 @@ pub(super) async fn update_user(
         return Err(AuthError::unprocessable(AuthCode::ValidationFailed, message));
     }
     if let Some(password) = &changes.password {
-        check_password(&app, tenant, password, Owner::from(&user)).await?;
+        check_password(&app, tenant, password, changes.owner(&user)).await?;
     }
     let nonce = match &changes.password {
         Some(_) => reauthenticate::nonce_needed(tenant, now, &user, session.as_ref(), changes.nonce.as_deref())?,
@@ -134,6 +134,16 @@ struct Changes {
 }
 
 impl Changes {
+    /// Whose password it will be.
+    fn owner<'o>(&'o self, user: &'o UserRow) -> Owner<'o> {
+        let owner = Owner::from(user);
+        Owner {
+            email: self.email.as_ref().map_or(owner.email, Email::as_str),
+            phone: self.phone.as_ref().map_or(owner.phone, |(phone, _)| phone.as_str()),
+            ..owner
+        }
+    }
+
     /// Whether the user would sign in by something else than before.
     fn signs_in_otherwise(&self, user: &UserRow) -> bool {
         self.password.is_some()

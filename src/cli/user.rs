@@ -149,13 +149,7 @@ fn tell(report: &UserReport, dry_run: bool) -> Result<(), Failure> {
     if report.untold > 0 {
         say!("and {} more", report.untold)?;
     }
-    say!(
-        "users: {} {}, {} there already, {} refused",
-        report.made,
-        if dry_run { "would be made" } else { "made" },
-        report.kept,
-        report.refused.len()
-    )?;
+    say!("users: {} {}, {} there already, {} refused", report.made, if dry_run { "would be made" } else { "made" }, report.kept, report.refusals)?;
     if report.derived > 0 {
         say!("{} of them have a new id, derived from the one they had, which was no UUID", report.derived)?;
     }

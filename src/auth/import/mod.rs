@@ -68,11 +68,13 @@ pub struct UserReport {
     pub sessions: usize,
     /// Refresh tokens that can be exchanged.
     pub tokens: usize,
-    /// Records that could not be used.
+    /// How many records could not be used.
+    pub refusals: usize,
+    /// The first of them.
     pub refused: Vec<RefusedRecord>,
     /// Users that were made without the password they had.
     pub incomplete: Vec<RefusedRecord>,
-    /// How many more there are of both.
+    /// How many more there are of these two.
     pub untold: usize,
 }
 
@@ -106,7 +108,7 @@ pub async fn import_users(app: &App, tenant: &Tenant, import: UserImport, progre
     }
     let report = run.report;
     if !import.dry_run {
-        let event = Event::new(Action::UsersImported).with("made", report.made).with("kept", report.kept).with("refused", report.refused.len());
+        let event = Event::new(Action::UsersImported).with("made", report.made).with("kept", report.kept).with("refused", report.refusals);
         let (tenant, now) = (tenant.id, app.clock.now());
         app.db.write(move |tx| async move { audit::note(&tx, tenant, now, &event).await }).await?;
     }
@@ -214,6 +216,7 @@ impl<P: FnMut(usize) + Send> Run<'_, P> {
     }
 
     fn refuse(&mut self, path: &Path, line: u64, why: String) {
+        self.report.refusals += 1;
         if self.report.refused.len() < MOST_TOLD {
             self.report.refused.push(RefusedRecord { file: path.to_owned(), line, why });
         } else {

@@ -25,7 +25,7 @@ pub struct PasswordRules {
     pub refuse_common: bool,
     /// More words that a password may not be little more than, as the names of the app are: at most 100, of 4 to 64 characters.
     pub words: Vec<String>,
-    /// Whether Have I Been Pwned is asked about a new password; it is told the first five digits of a hash.
+    /// Whether Have I Been Pwned is asked about a password, when it is chosen and at each sign-in; it is told the first five digits of a hash.
     pub pwned: PwnedCheck,
     /// How many passwords before the present one may not come back, 0 to 10.
     pub history: u32,
@@ -60,7 +60,7 @@ pub enum PwnedCheck {
     Off,
     /// Without an answer the password is taken.
     FailOpen,
-    /// Without an answer the password is refused for now.
+    /// Without an answer no password can be chosen. Who has one can still sign in.
     FailClosed,
 }
 

@@ -444,6 +444,16 @@ async fn a_large_file_is_written_chunk_by_chunk_and_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn all_bad_lines_are_counted_and_the_first_ten_thousand_told() {
+    let app = TestApp::new().await;
+    let files = Files::new();
+    let csv = files.write("users.csv", &format!("email,phone\n{}ada@example.com,\n", "nobody,\n".repeat(10_005)));
+    let report = import(&app, Source::Csv, &[&csv], false).await;
+    assert_eq!((report.made, report.refusals, report.refused.len(), report.untold), (1, 10_005, 10_000, 5));
+    assert_eq!((report.refused[0].line, report.refused[9_999].line), (2, 10_001));
+}
+
+#[tokio::test]
 async fn an_admin_gives_a_user_a_hash_from_elsewhere() {
     let app = TestApp::new().await;
     let users = "/auth/v1/admin/users";

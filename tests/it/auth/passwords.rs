@@ -59,6 +59,8 @@ async fn what_is_guessed_first_is_refused_wherever_a_password_is_chosen() {
     let ada = app.user("ada.byron@example.com", &[]).await;
     let at = format!("{USERS}/{}", ada.id);
     assert_weak(&ada.client.put(USER, json!({ "password": "byron-1815" })).await, &["pwned"], &made_of("byron"));
+    let moving = json!({ "email": "countess@example.com", "password": "countess-1815" });
+    assert_weak(&ada.client.put(USER, moving).await, &["pwned"], &made_of("countess"));
     assert_weak(&app.service().put(&at, json!({ "password": "byron-1815" })).await, &["pwned"], &made_of("byron"));
     let link = json!({ "type": "signup", "email": "bob@example.com", "password": "password123" });
     assert_weak(&app.service().post("/auth/v1/admin/generate_link", link).await, &["pwned"], GUESSED);
