@@ -44,6 +44,8 @@ pub struct Parts {
     pub outbound: Outbound,
     /// What hashes passwords.
     pub passwords: Passwords,
+    /// The operator's lists of passwords that nobody should choose.
+    pub password_lists: auth::PasswordLists,
     /// Tenants and their keys, remembered for a moment.
     pub tenants: tenants::Directory,
     /// How often who asked for what of late.
@@ -84,6 +86,7 @@ impl App {
             threads: (config.auth.hash_threads > 0).then_some(config.auth.hash_threads),
             queue: config.auth.hash_queue,
         })?;
+        let password_lists = auth::PasswordLists::open(&config.auth.password_lists)?;
         let tenants = tenants::Directory::new(db.clone(), Arc::clone(&master_key), public_url);
         let verified_tokens = auth::VerifiedTokens::default();
         let jobs = Jobs::new(Arc::clone(&master_key));
@@ -100,6 +103,7 @@ impl App {
             mailer,
             outbound,
             passwords,
+            password_lists,
             tenants,
             limits: auth::Limits::default(),
             verified_tokens,

@@ -111,6 +111,8 @@ pub struct Auth {
     pub argon2_parallelism: u32,
     pub hash_threads: usize,
     pub hash_queue: usize,
+    pub password_lists: Vec<PathBuf>,
+    pub pwned_passwords_url: String,
 }
 
 /// `[records]`
@@ -640,6 +642,14 @@ impl Layers {
         }
         if !endpoint.is_empty() && !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
             return Err(self.refuse("blobs_s3.endpoint", "should start with https://"));
+        }
+        let pwned = &config.auth.pwned_passwords_url;
+        let is_usable = Url::parse(pwned).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        if !is_usable || !pwned.ends_with(['/', '=']) {
+            return Err(self.refuse(
+                "auth.pwned_passwords_url",
+                "should be a URL that five digits can be put after, as in https://api.pwnedpasswords.com/range/",
+            ));
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use super::{
     model::{Metadata, User, UserRow, merge, object},
     notice::{Notice, Teller},
     one_time_token::revoke_all,
+    password::{self, Owner, check_password},
     phone::Phone,
     request::{JsonBody, check_app_metadata, check_user_metadata, path_id},
     session::shown_user,
@@ -32,7 +33,7 @@ use crate::{
     crypto::Passwords,
     db::{Json as DbJson, Timestamp, Tx},
     error::{ConstraintKind, Error, Result as DbResult},
-    tenants::TenantId,
+    tenants::{Tenant, TenantId},
 };
 
 /// What an admin says of a user; what is left out stays, or is as usual.
@@ -190,8 +191,8 @@ pub(super) async fn update_user_by_id(
     let id = user_id(&id)?;
     let now = app.clock.now();
     // No work for a user who is not there.
-    sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
-    let change = Change::check(&app.passwords, asked, now).await?;
+    let known = sql::find_user(&app.db.read().await?, tenant.id, id).await?.ok_or_else(AuthError::user_not_found)?;
+    let change = Change::check(&app, &tenant, &known, asked, now).await?;
     let (teller, tenant) = (Teller::of(&app, &tenant), tenant.id);
     let modified = Event::new(Action::UserModified).about(id).with("changed", json!(change.names()));
     let outcome = app
@@ -299,6 +300,8 @@ struct Change {
     phone: Option<Phone>,
     phone_confirm: Option<bool>,
     encrypted_password: Option<String>,
+    /// How many passwords before it are remembered.
+    history: u32,
     user_metadata: Metadata,
     app_metadata: Metadata,
     role: Option<String>,
@@ -306,10 +309,13 @@ struct Change {
 }
 
 impl Change {
-    async fn check(passwords: &Passwords, asked: AdminUser, now: Timestamp) -> Result<Self, AuthError> {
+    async fn check(app: &App, tenant: &Tenant, known: &UserRow, asked: AdminUser, now: Timestamp) -> Result<Self, AuthError> {
         let encrypted_password = match (given(asked.password), given(asked.password_hash)) {
             (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
-            (Some(password), None) => Some(passwords.hash(&password).await?),
+            (Some(password), None) => {
+                check_password(app, tenant, &password, Owner::from(known)).await?;
+                Some(app.passwords.hash(&password).await?)
+            }
             (None, Some(hash)) => Some(checked_hash(&hash)?),
             (None, None) => None,
         };
@@ -323,6 +329,7 @@ impl Change {
             phone: given(asked.phone).map(|phone| phone.parse()).transpose()?,
             phone_confirm: asked.phone_confirm,
             encrypted_password,
+            history: tenant.settings.password.history,
             user_metadata,
             app_metadata,
             role: given(asked.role).map(checked_role).transpose()?,
@@ -356,7 +363,7 @@ async fn apply(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid, change: Chan
         if before.encrypted_password.is_some() {
             teller.tell(tx, now, &before, Notice::PasswordChanged).await?;
         }
-        user.encrypted_password = Some(hash);
+        password::replace(tx, tenant, change.history, &mut user, hash).await?;
         sql::delete_sessions_of(tx, tenant, id).await?;
         revoke_all(tx, tenant, &mut user).await?;
     }
@@ -423,6 +430,7 @@ async fn delete_softly(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid) -> D
     sql::delete_factors_of(tx, tenant, id).await?;
     sql::delete_passkeys_of(tx, tenant, id).await?;
     sql::delete_sessions_of(tx, tenant, id).await?;
+    sql::past_passwords::keep(tx, tenant, id, 0).await?;
     sql::messages::forget_devices_of(tx, tenant, id).await?;
     Ok(true)
 }

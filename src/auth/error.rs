@@ -226,6 +226,10 @@ impl AuthCode {
 pub enum WeakPasswordReason {
     /// It is too short.
     Length,
+    /// A kind of characters is missing.
+    Characters,
+    /// It is common, breached, or little more than a name.
+    Pwned,
 }
 
 /// What is wrong with a password.
@@ -343,9 +347,10 @@ impl AuthError {
         Self::bad_request(AuthCode::ValidationFailed, message)
     }
 
-    pub(super) fn weak_password(message: String) -> Self {
-        let weak_password = Some(WeakPassword { message: None, reasons: vec![WeakPasswordReason::Length] });
-        Self { weak_password, ..Self::unprocessable(AuthCode::WeakPassword, message) }
+    /// A password is too weak. What it should be instead is the error's own message.
+    pub(super) fn weak_password(weak: WeakPassword) -> Self {
+        let message = weak.message.unwrap_or_default();
+        Self { weak_password: Some(WeakPassword { message: None, reasons: weak.reasons }), ..Self::unprocessable(AuthCode::WeakPassword, message) }
     }
 
     /// It may be asked for again in so many seconds.

@@ -16,8 +16,9 @@ use super::{
     message::MailToken,
     model::{IdentityRow, Metadata, User, UserRow, merge},
     one_time_token::{self, NewToken, Purpose, Wanted},
+    password::{Owner, check_password},
     redirect::{self, AskedRedirect},
-    request::{JsonBody, check_password, check_user_metadata},
+    request::{JsonBody, check_user_metadata},
     session::shown_user,
     sql,
 };
@@ -117,7 +118,7 @@ pub(super) async fn generate_link(
     drop(conn);
     let encrypted_password = match asked.password.filter(|password| !password.is_empty()) {
         Some(password) if purpose == Purpose::Confirmation && known.is_none() => {
-            check_password(&tenant, &password)?;
+            check_password(&app, &tenant, &password, Owner { email: email.as_str(), phone: "", metadata: Some(&data) }).await?;
             Some(app.passwords.hash(&password).await?)
         }
         None if purpose == Purpose::Confirmation && known.is_none() && !is_newcomers => {

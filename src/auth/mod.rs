@@ -43,6 +43,7 @@ mod one_time_token;
 mod otp;
 mod parameters;
 mod passkeys;
+mod password;
 mod phone;
 mod provider;
 mod reauthenticate;
@@ -78,8 +79,8 @@ pub use self::{
     import::{FirebaseHash, RefusedRecord, Source, UserImport, UserReport, import_users},
     limits::Limits,
     model::{Identity, Metadata, Session, User},
+    password::{ListReport, Owner, PasswordLists, build_password_list, check_password},
     provider::ProviderKeys,
-    request::check_password,
     sql::delete_rows_of,
     sweep::{SWEEP_EVERY, keep_swept},
 };

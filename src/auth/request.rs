@@ -8,19 +8,16 @@ use axum::{
 use http::StatusCode;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
-use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use super::{
-    error::{AuthCode, AuthError, WeakPassword, WeakPasswordReason},
+    error::{AuthCode, AuthError},
     model::Metadata,
 };
-use crate::{app::App, http::body::read_json, tenants::Tenant};
+use crate::{app::App, http::body::read_json};
 
 /// Bytes of a body at most.
 pub(super) const BODY_LIMIT: usize = 1024 * 1024;
-/// Characters of a password at most.
-const LONGEST_PASSWORD: usize = 128;
 /// Bytes of metadata at most. All of it travels in every access token, and that in a header.
 const MOST_USER_METADATA: usize = 8 * 1024;
 const MOST_APP_METADATA: usize = 2 * 1024;
@@ -39,31 +36,6 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
 /// Reads a field that may be left out: stock clients send `null` for what they were not told.
 pub(super) fn default_if_null<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-/// Refuses a password that the tenant finds too weak.
-pub fn check_password(tenant: &Tenant, password: &str) -> Result<(), AuthError> {
-    if password.is_empty() {
-        return Err(AuthError::validation("A password is required"));
-    }
-    if password.nfc().count() > LONGEST_PASSWORD {
-        return Err(AuthError::validation(format!("Password cannot be longer than {LONGEST_PASSWORD} characters")));
-    }
-    match too_short(tenant, password) {
-        Some(message) => Err(AuthError::weak_password(message)),
-        None => Ok(()),
-    }
-}
-
-/// What a password that was good once should be today.
-pub(super) fn weakness(tenant: &Tenant, password: &str) -> Option<WeakPassword> {
-    too_short(tenant, password).map(|message| WeakPassword { message: Some(message), reasons: vec![WeakPasswordReason::Length] })
-}
-
-fn too_short(tenant: &Tenant, password: &str) -> Option<String> {
-    let least = tenant.settings.password.min_length;
-    let is_long_enough = password.nfc().count() >= usize::try_from(least).unwrap_or(usize::MAX);
-    (!is_long_enough).then(|| format!("Password should be at least {least} characters."))
 }
 
 /// Refuses `user_metadata` that is too large or can't be stored.

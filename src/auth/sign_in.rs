@@ -20,9 +20,10 @@ use super::{
     model::{Session, UserRow},
     notice::Teller,
     off,
+    password::{Owner, weakness},
     phone::Phone,
     refresh,
-    request::{JsonBody, weakness},
+    request::JsonBody,
     session::{self, Client, Proof},
     sql,
 };
@@ -133,7 +134,11 @@ async fn sign_in(app: &App, tenant: &Tenant, peer: &Peer, asked: TokenRequest, c
     }
     let rehashed = if verified.needs_rehash { Some(app.passwords.hash(&password).await?) } else { None };
     let mut session = open(app, tenant, user, rehashed, client).await?;
-    session.weak_password = weakness(tenant, &password);
+    // It is only told, so nobody is kept out when it can't be found out.
+    match weakness(app, tenant, &password, Owner::from(&session.user)).await {
+        Ok(weak) => session.weak_password = weak,
+        Err(error) => tracing::warn!(%error, "nothing could be told of how weak a password is"),
+    }
     Ok(session)
 }
 

@@ -21,9 +21,10 @@ use super::{
     link::Languages,
     model::{EMAIL_PROVIDER, IdentityRow, Metadata, PHONE_PROVIDER, Session, User, UserRow, merge, own_words},
     notice::Teller,
+    password::{Owner, check_password},
     phone::Phone,
     redirect::AskedRedirect,
-    request::{JsonBody, check_password, check_user_metadata},
+    request::{JsonBody, check_user_metadata},
     session::{self, Client, Proof},
     sms, sql,
 };
@@ -101,7 +102,7 @@ pub(super) async fn sign_up_user(
         let session = sign_up_anonymously(&app, &tenant, own_words(asked.data.unwrap_or_default()), client).await?;
         return Ok(Json(SignedUp::Session(Box::new(session))));
     }
-    let candidate = Candidate::check(&tenant, asked)?;
+    let candidate = Candidate::check(&app, &tenant, asked).await?;
     let at_once = match &candidate.contact {
         Contact::Email(_) => tenant.settings.sign_up.email_autoconfirm,
         Contact::Phone(..) => tenant.settings.sms.autoconfirm,
@@ -127,6 +128,14 @@ impl Contact {
         match self {
             Self::Email(email) => sql::find_user_by_email(conn, tenant, email).await,
             Self::Phone(phone, _) => sql::find_user_by_phone(conn, tenant, phone).await,
+        }
+    }
+
+    /// Who a password is for.
+    fn owner<'o>(&'o self, metadata: &'o Metadata) -> Owner<'o> {
+        match self {
+            Self::Email(email) => Owner { email: email.as_str(), phone: "", metadata: Some(metadata) },
+            Self::Phone(phone, _) => Owner { email: "", phone: phone.as_str(), metadata: Some(metadata) },
         }
     }
 
@@ -161,7 +170,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn check(tenant: &Tenant, asked: SignUp) -> Result<Self, AuthError> {
+    async fn check(app: &App, tenant: &Tenant, asked: SignUp) -> Result<Self, AuthError> {
         let metadata = asked.data.unwrap_or_default();
         let given = |field: Option<String>| field.filter(|text| !text.is_empty());
         let challenge = Pkce { code_challenge: asked.code_challenge, code_challenge_method: asked.code_challenge_method };
@@ -189,8 +198,8 @@ impl Candidate {
                 Contact::Phone(phone, channel)
             }
         };
-        check_password(tenant, &password)?;
         check_user_metadata(&metadata)?;
+        check_password(app, tenant, &password, contact.owner(&metadata)).await?;
         Ok(Self { contact, password, metadata, challenge })
     }
 

@@ -10,6 +10,7 @@ pub(super) mod limits;
 pub(super) mod messages;
 pub(super) mod one_time_tokens;
 mod passkeys;
+pub(super) mod past_passwords;
 mod sessions;
 
 use uuid::Uuid;

@@ -18,10 +18,11 @@ use super::{
     model::{Metadata, User, UserRow, merge, own_words},
     notice::{Notice, Teller},
     one_time_token::{self, NewToken, Purpose, Wanted, revoke_all},
+    password::{self, Owner, check_another, check_password},
     phone::Phone,
     reauthenticate::{self, Nonce},
     redirect::AskedRedirect,
-    request::{JsonBody, check_password, check_user_metadata},
+    request::{JsonBody, check_user_metadata},
     session::shown_user,
     sms, sql,
 };
@@ -96,6 +97,9 @@ pub(super) async fn update_user(
         let message = "Updating password of an anonymous user without an email or phone is not allowed";
         return Err(AuthError::unprocessable(AuthCode::ValidationFailed, message));
     }
+    if let Some(password) = &changes.password {
+        check_password(&app, tenant, password, changes.owner(&user)).await?;
+    }
     let nonce = match &changes.password {
         Some(_) => reauthenticate::nonce_needed(tenant, now, &user, session.as_ref(), changes.nonce.as_deref())?,
         None => None,
@@ -105,7 +109,8 @@ pub(super) async fn update_user(
     if let Some(password) = changes.current_password.as_deref().filter(|_| changes.password.is_some()) {
         check_current(&app, &current, &user, password).await?;
     }
-    let new_hash = change_password(&app, &user, changes.password.as_deref(), required && changes.current_password.is_none()).await?;
+    let is_current_missing = required && changes.current_password.is_none();
+    let new_hash = change_password(&app, tenant, &user, changes.password.as_deref(), is_current_missing).await?;
     let redirect_to = redirect.decide(&app, tenant).to.to_string();
     let change = Change::prepare(&app, tenant, now, &user, changes, new_hash, nonce, &redirect_to, &languages.0)?;
     let guess = match &change.nonce {
@@ -148,6 +153,16 @@ struct Changes {
 }
 
 impl Changes {
+    /// Whose password it will be.
+    fn owner<'o>(&'o self, user: &'o UserRow) -> Owner<'o> {
+        let owner = Owner::from(user);
+        Owner {
+            email: self.email.as_ref().map_or(owner.email, Email::as_str),
+            phone: self.phone.as_ref().map_or(owner.phone, |(phone, _)| phone.as_str()),
+            ..owner
+        }
+    }
+
     /// Whether the user would sign in by something else than before.
     fn signs_in_otherwise(&self, user: &UserRow) -> bool {
         self.password.is_some()
@@ -164,9 +179,6 @@ impl Changes {
         let phone = given(asked.phone).map(|text| check_phone(tenant, &text, asked.channel.as_deref())).transpose()?;
         let challenge = Pkce { code_challenge: asked.code_challenge, code_challenge_method: asked.code_challenge_method };
         challenge.read()?;
-        if let Some(password) = &asked.password {
-            check_password(tenant, password)?;
-        }
         Ok(Self {
             email,
             phone,
@@ -212,15 +224,19 @@ async fn check_current(app: &App, current: &CurrentUser, user: &UserRow, passwor
 }
 
 /// The hash of the new password, if there is to be one.
-async fn change_password(app: &App, user: &UserRow, new: Option<&str>, is_current_missing: bool) -> Result<Option<String>, AuthError> {
+async fn change_password(
+    app: &App,
+    tenant: &Tenant,
+    user: &UserRow,
+    new: Option<&str>,
+    is_current_missing: bool,
+) -> Result<Option<String>, AuthError> {
     let Some(new) = new else { return Ok(None) };
     let hash = user.encrypted_password.as_deref();
     if is_current_missing && hash.is_some() {
         return Err(AuthError::bad_request(AuthCode::CurrentPasswordRequired, "Current password required when setting new password."));
     }
-    if hash.is_some() && app.passwords.verify(new, hash).await?.ok {
-        return Err(AuthError::unprocessable(AuthCode::SamePassword, "New password should be different from the old password."));
-    }
+    check_another(app, user, &password::past(app, tenant, user.id).await?, new).await?;
     Ok(Some(app.passwords.hash(new).await?))
 }
 
@@ -230,6 +246,8 @@ struct Change {
     /// The hash that the present password was compared with.
     verified: Option<String>,
     encrypted_password: Option<String>,
+    /// How many passwords before it are remembered.
+    history: u32,
     nonce: Option<Nonce>,
     email: Option<NewAddress<Email>>,
     phone: Option<NewAddress<Phone>>,
@@ -305,6 +323,7 @@ impl Change {
             data: changes.data,
             verified: user.encrypted_password.clone(),
             encrypted_password,
+            history: tenant.settings.password.history,
             nonce,
             email,
             phone,
@@ -342,7 +361,7 @@ impl Change {
             if user.encrypted_password != self.verified {
                 return Ok(Outcome::Overtaken);
             }
-            user.encrypted_password = Some(hash);
+            password::replace(tx, tenant, self.history, &mut user, hash).await?;
             // Whoever else is signed in, or waits for a link, may be the reason for the new password.
             sql::delete_other_sessions(tx, tenant, user.id, signed_in.session_id).await?;
             revoke_all(tx, tenant, &mut user).await?;

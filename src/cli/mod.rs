@@ -4,6 +4,7 @@
 mod import;
 mod key;
 mod openapi;
+mod password_list;
 mod serve;
 mod signing_key;
 mod tenant;
@@ -46,6 +47,8 @@ enum Command {
     SigningKey(signing_key::SigningKey),
     /// Make users, and bring them from elsewhere
     User(user::User),
+    /// Make lists of passwords that nobody may choose
+    PasswordList(password_list::PasswordList),
     /// Load records from files
     Import(import::Import),
     /// Write the API's document, OpenAPI 3.1, to standard output
@@ -63,6 +66,7 @@ impl Command {
             Self::Key(key) => key.run(settings).await,
             Self::SigningKey(signing_key) => signing_key.run(settings).await,
             Self::User(user) => user.run(settings).await,
+            Self::PasswordList(password_list) => password_list.run(),
             Self::Import(import) => import.run(settings).await,
             Self::Openapi => openapi::run(),
         }

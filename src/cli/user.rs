@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{Failure, SettingsFlags, say};
 use crate::{
     app::App,
-    auth::{self, FirebaseHash, NewPassword, NewUser, Source, UserImport, UserReport},
+    auth::{self, FirebaseHash, NewPassword, NewUser, Owner, Source, UserImport, UserReport},
 };
 
 /// Makes users, and brings them from elsewhere.
@@ -100,7 +100,7 @@ impl Create {
             Some(password) => password,
             None => first_line(io::stdin().lock())?,
         };
-        auth::check_password(&tenant, &password)?;
+        auth::check_password(app, &tenant, &password, Owner { email: &self.email, ..Owner::default() }).await?;
         let mut app_metadata = Map::new();
         if !self.roles.is_empty() {
             app_metadata.insert("roles".to_owned(), json!(self.roles));
@@ -149,13 +149,7 @@ fn tell(report: &UserReport, dry_run: bool) -> Result<(), Failure> {
     if report.untold > 0 {
         say!("and {} more", report.untold)?;
     }
-    say!(
-        "users: {} {}, {} there already, {} refused",
-        report.made,
-        if dry_run { "would be made" } else { "made" },
-        report.kept,
-        report.refused.len()
-    )?;
+    say!("users: {} {}, {} there already, {} refused", report.made, if dry_run { "would be made" } else { "made" }, report.kept, report.refusals)?;
     if report.derived > 0 {
         say!("{} of them have a new id, derived from the one they had, which was no UUID", report.derived)?;
     }

@@ -40,6 +40,7 @@ migrations![
     "0010_audit",
     "0011_imported_tokens",
     "0012_providers",
+    "0013_past_passwords",
     "0018_unproved_addresses",
     "0020_storage_tasks",
     "0021_uploads",

@@ -21,7 +21,7 @@ use self::{
     fields::Fields,
     piece::{Pass, Piece},
     read::{Item, read_file},
-    store::{Outcome, Ready},
+    store::{Foreseen, Outcome, Ready},
 };
 pub(super) use self::{
     piece::{Incoming, IncomingFactor, IncomingIdentity, IncomingSession},
@@ -68,11 +68,13 @@ pub struct UserReport {
     pub sessions: usize,
     /// Refresh tokens that can be exchanged.
     pub tokens: usize,
-    /// Records that could not be used.
+    /// How many records could not be used.
+    pub refusals: usize,
+    /// The first of them.
     pub refused: Vec<RefusedRecord>,
     /// Users that were made without the password they had.
     pub incomplete: Vec<RefusedRecord>,
-    /// How many more there are of both.
+    /// How many more there are of these two.
     pub untold: usize,
 }
 
@@ -89,7 +91,16 @@ pub struct RefusedRecord {
 
 /// Imports users into a tenant, telling `progress` how many records are done after every chunk.
 pub async fn import_users(app: &App, tenant: &Tenant, import: UserImport, progress: impl FnMut(usize) + Send) -> Result<UserReport> {
-    let mut run = Run { app, tenant, now: app.clock.now(), is_dry: import.dry_run, report: UserReport::default(), progress, done: 0 };
+    let mut run = Run {
+        app,
+        tenant,
+        now: app.clock.now(),
+        is_dry: import.dry_run,
+        report: UserReport::default(),
+        progress,
+        done: 0,
+        foreseen: Foreseen::default(),
+    };
     for pass in [Pass::Users, Pass::Belongings, Pass::Tokens] {
         for file in &import.files {
             run.file(file, &import.source, pass).await?;
@@ -97,7 +108,7 @@ pub async fn import_users(app: &App, tenant: &Tenant, import: UserImport, progre
     }
     let report = run.report;
     if !import.dry_run {
-        let event = Event::new(Action::UsersImported).with("made", report.made).with("kept", report.kept).with("refused", report.refused.len());
+        let event = Event::new(Action::UsersImported).with("made", report.made).with("kept", report.kept).with("refused", report.refusals);
         let (tenant, now) = (tenant.id, app.clock.now());
         app.db.write(move |tx| async move { audit::note(&tx, tenant, now, &event).await }).await?;
     }
@@ -112,6 +123,7 @@ struct Run<'a, P> {
     report: UserReport,
     progress: P,
     done: usize,
+    foreseen: Foreseen,
 }
 
 /// A piece and where it stands.
@@ -126,7 +138,9 @@ impl<P: FnMut(usize) + Send> Run<'_, P> {
         let (sender, mut pieces) = mpsc::channel(CHUNK);
         let (file, source) = (path.to_owned(), source.clone());
         let reader = tokio::task::spawn_blocking(move || {
-            read_file(&file, &mut |item| pieces_of(item, &source, pass).into_iter().all(|placed| sender.blocking_send(placed).is_ok()))
+            read_file(&file, source.list_name(), &mut |item| {
+                pieces_of(item, &source, pass).into_iter().all(|placed| sender.blocking_send(placed).is_ok())
+            })
         });
         let mut chunk = Vec::with_capacity(CHUNK);
         while let Some(placed) = pieces.recv().await {
@@ -155,7 +169,7 @@ impl<P: FnMut(usize) + Send> Run<'_, P> {
             let conn = self.app.db.read().await?;
             let mut outcomes = Vec::with_capacity(ready.len());
             for piece in &ready {
-                outcomes.push(piece.foresee(&conn, tenant).await?);
+                outcomes.push(piece.foresee(&conn, tenant, &mut self.foreseen).await?);
             }
             outcomes
         } else if ready.is_empty() {
@@ -202,6 +216,7 @@ impl<P: FnMut(usize) + Send> Run<'_, P> {
     }
 
     fn refuse(&mut self, path: &Path, line: u64, why: String) {
+        self.report.refusals += 1;
         if self.report.refused.len() < MOST_TOLD {
             self.report.refused.push(RefusedRecord { file: path.to_owned(), line, why });
         } else {

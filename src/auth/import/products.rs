@@ -63,6 +63,15 @@ fn padded(text: &str) -> String {
 }
 
 impl Source {
+    /// The name under which the product wraps its list of users, in JSON.
+    pub(super) fn list_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Supabase | Self::Firebase(_) | Self::Auth0 | Self::Keycloak => Some("users"),
+            Self::PocketBase => Some("items"),
+            Self::Csv => None,
+        }
+    }
+
     /// What a record of this product is. `table` is what the file calls it.
     pub(super) fn read(&self, table: Option<&str>, fields: &Fields) -> Read<Vec<Piece>> {
         match self {
@@ -182,7 +191,7 @@ fn supabase_factor(user: Uuid, fields: &Fields) -> Read<Option<IncomingFactor>> 
 }
 
 fn firebase(hash: Option<&FirebaseHash>, fields: &Fields) -> Read<Incoming> {
-    let uid = fields.text(&["localId", "uid"]).ok_or("localId is missing")?;
+    let uid = fields.text(&["localId", "uid"]).ok_or("localId is missing; take the export as JSON: firebase auth:export users.json")?;
     let id = Uuid::parse_str(&uid).ok().filter(|_| uid.len() == 36);
     let is_verified = fields.flag(&["emailVerified"]);
     let created_at = fields.moment(&["createdAt"])?;
@@ -230,21 +239,27 @@ fn firebase(hash: Option<&FirebaseHash>, fields: &Fields) -> Read<Incoming> {
 }
 
 fn auth0(fields: &Fields) -> Read<Vec<Piece>> {
-    let oid = fields.text(&["_id"]);
-    let name = fields.text(&["user_id", "Id", "id"]).or_else(|| oid.clone().map(|oid| format!("auth0|{oid}")));
+    // The file of hashes names users by an id of their own, or by the database's.
+    let bare = fields.text(&["alt_id", "_id"]);
+    let name = fields.text(&["user_id", "Id", "id"]).or_else(|| bare.map(|bare| format!("auth0|{bare}")));
+    // And it may have their addresses there alone.
+    let identifiers = fields.list(&["identifiers"])?;
+    let identifier = identifiers.iter().find(|identifier| identifier.text(&["type"]).as_deref() == Some("email"));
+    let email = fields.text(&["email"]).or_else(|| identifier?.text(&["value"]));
+    let is_verified = fields.flag(&["email_verified"]) || identifier.is_some_and(|identifier| identifier.flag(&["verified"]));
     // A file for the bulk import need not name its users.
-    let name = name.or_else(|| fields.text(&["email"])).ok_or("user_id is missing")?;
+    let name = name.or_else(|| email.clone()).ok_or("user_id is missing")?;
     let bare = name.rsplit_once('|').map_or(name.as_str(), |(_, id)| id);
     // A bulk import puts the connection before an id that is there.
     let known = Uuid::parse_str(bare).ok().filter(|_| bare.len() == 36);
     let id = known.unwrap_or_else(|| derived_id("auth0", if name.contains('|') { name.clone() } else { format!("auth0|{name}") }.as_str()));
     let created_at = fields.moment(&["created_at"])?;
-    let (email, phone) = (fields.text(&["email"]), fields.text(&["phone_number"]));
+    let phone = fields.text(&["phone_number"]);
     let confirmed = |is: bool| is.then_some(created_at).flatten().or_else(|| is.then(|| Timestamp::from_seconds(0)));
     let mut user = Incoming {
         id,
         is_id_derived: known.is_none(),
-        email_confirmed_at: confirmed(email.is_some() && fields.flag(&["email_verified"])),
+        email_confirmed_at: confirmed(email.is_some() && is_verified),
         email,
         phone_confirmed_at: confirmed(phone.is_some() && fields.flag(&["phone_verified"])),
         phone,
@@ -339,6 +354,9 @@ fn decoded(text: &str, encoding: Option<&str>) -> Read<Vec<u8>> {
 }
 
 fn keycloak(fields: &Fields) -> Read<Incoming> {
+    if fields.has("realm") && !fields.has("username") {
+        return Err("it is a realm without its users; export them with it: kc.sh export --users same_file".to_owned());
+    }
     let id_text = fields.text(&["id"]).or_else(|| fields.text(&["username"])).ok_or("id is missing")?;
     let known = Uuid::parse_str(&id_text).ok().filter(|_| id_text.len() == 36);
     let id = known.unwrap_or_else(|| derived_id("keycloak", &id_text));

@@ -23,21 +23,25 @@ pub(super) struct Item {
     pub(super) fields: std::result::Result<Map<String, Value>, String>,
 }
 
-/// Names under which products wrap their list of users.
-const LISTS: [&str; 2] = ["users", "items"];
-
-/// Hands every record of a file to `take`, until it says that it wants no more.
-pub(super) fn read_file(path: &Path, take: &mut dyn FnMut(Item) -> bool) -> Result<()> {
+/// Hands every record of a file to `take`, until it says that it wants no more. `list` is the name under which the product wraps its list
+/// of users, if it does.
+pub(super) fn read_file(path: &Path, list: Option<&str>, take: &mut dyn FnMut(Item) -> bool) -> Result<()> {
     let unreadable = |error: std::io::Error| Error::invalid("import", format!("{} can't be read: {error}", path.display()));
-    let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
+    let mut reader = BufReader::with_capacity(1 << 16, File::open(path).map_err(unreadable)?);
     match form_of(path, reader.fill_buf().map_err(unreadable)?) {
-        Form::Json => read_json(reader, take),
+        Form::Archive => {
+            let why = format!("{} has pg_dump's own form; make a plain one of it: pg_restore --file dump.sql {0}", path.display());
+            Err(Error::invalid("import", why))
+        }
+        Form::Json => read_json(reader, list, take),
         Form::Dump => read_dump(reader, take).map_err(unreadable),
         Form::Csv => read_csv(reader, take),
     }
 }
 
 enum Form {
+    /// What `pg_dump` writes for `pg_restore` alone.
+    Archive,
     Json,
     Dump,
     Csv,
@@ -48,7 +52,8 @@ fn form_of(path: &Path, start: &[u8]) -> Form {
     let is_dump = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("sql"));
     match start.first() {
         Some(b'{' | b'[') => Form::Json,
-        _ if is_dump || start.starts_with(b"--") || start.starts_with(b"COPY ") => Form::Dump,
+        _ if start.starts_with(b"PGDMP") => Form::Archive,
+        _ if is_dump || start.starts_with(b"--") || start.starts_with(b"SET ") || start.starts_with(b"COPY ") => Form::Dump,
         _ => Form::Csv,
     }
 }
@@ -68,16 +73,19 @@ impl<R: Read> Read for Lines<R> {
 }
 
 /// One list, one object that has the list in it, or one object after the other.
-fn read_json(mut reader: impl BufRead, take: &mut dyn FnMut(Item) -> bool) -> Result<()> {
+fn read_json(mut reader: impl BufRead, list: Option<&str>, take: &mut dyn FnMut(Item) -> bool) -> Result<()> {
     if reader.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
         reader.consume(3);
+    }
+    if begins_with_a_record(reader.fill_buf()?, list) {
+        return read_json_lines(reader, take);
     }
     let line = std::rc::Rc::new(std::cell::Cell::new(1));
     let mut parser = serde_json::Deserializer::from_reader(Lines { inner: reader, line: std::rc::Rc::clone(&line) });
     let mut goes_on = true;
     // At the end of the file there is nothing but white space.
     while goes_on && parser.end().is_err() {
-        let records = Records { line: &line, take, goes_on: &mut goes_on };
+        let records = Records { line: &line, list, take: &mut *take, goes_on: &mut goes_on };
         if let Err(error) = records.deserialize(&mut parser) {
             // What follows broken JSON can't be told apart from it.
             let why = if goes_on { format!("this is no JSON: {error}") } else { return Ok(()) };
@@ -88,14 +96,43 @@ fn read_json(mut reader: impl BufRead, take: &mut dyn FnMut(Item) -> bool) -> Re
     Ok(())
 }
 
+/// Whether the first line is a whole record, so that the others are, too.
+fn begins_with_a_record(start: &[u8], list: Option<&str>) -> bool {
+    let start = start.trim_ascii_start();
+    let line = start.split(|byte| *byte == b'\n').next().filter(|line| line.len() < start.len());
+    let record: Option<Map<String, Value>> = line.and_then(|line| serde_json::from_slice(line).ok());
+    record.is_some_and(|record| !list.is_some_and(|list| record.contains_key(list)))
+}
+
+/// A record a line: what is wrong with one has no bearing on the next.
+fn read_json_lines(reader: impl BufRead, take: &mut dyn FnMut(Item) -> bool) -> Result<()> {
+    for (number, line) in reader.split(b'\n').enumerate() {
+        let line = line?;
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let told = |error: serde_json::Error| format!("this is no JSON object: {}", error.to_string().replace(" at line 1 column", " at column"));
+        if !take(Item { line: number as u64 + 1, table: None, fields: serde_json::from_slice(&line).map_err(told) }) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Records wherever they stand in a value.
 struct Records<'t> {
     line: &'t std::cell::Cell<u64>,
+    list: Option<&'t str>,
     take: &'t mut dyn FnMut(Item) -> bool,
     goes_on: &'t mut bool,
 }
 
 impl Records<'_> {
+    /// The same for what is inside.
+    fn inside(&mut self) -> Records<'_> {
+        Records { line: self.line, list: self.list, take: &mut *self.take, goes_on: &mut *self.goes_on }
+    }
+
     fn give<E: serde::de::Error>(&mut self, fields: std::result::Result<Map<String, Value>, String>) -> std::result::Result<(), E> {
         *self.goes_on = (self.take)(Item { line: self.line.get(), table: None, fields });
         if *self.goes_on { Ok(()) } else { Err(E::custom("nobody wants more")) }
@@ -118,18 +155,7 @@ impl<'de> Visitor<'de> for Records<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> std::result::Result<(), A::Error> {
-        while let Some(value) = list.next_element::<Value>()? {
-            match value {
-                // A realm in a list of realms, as Keycloak writes all of them together.
-                Value::Object(mut fields) if fields.get("users").is_some_and(Value::is_array) => {
-                    for user in fields.remove("users").and_then(|users| users.as_array().cloned()).unwrap_or_default() {
-                        self.give(user.as_object().cloned().ok_or_else(|| "it is no object".to_owned()))?;
-                    }
-                }
-                Value::Object(fields) => self.give(Ok(fields))?,
-                _ => self.give(Err("it is no object".to_owned()))?,
-            }
-        }
+        while list.next_element_seed(self.inside())?.is_some() {}
         Ok(())
     }
 
@@ -137,9 +163,10 @@ impl<'de> Visitor<'de> for Records<'_> {
         let mut fields = Map::new();
         let mut is_wrapper = false;
         while let Some(name) = object.next_key::<String>()? {
-            if LISTS.contains(&name.as_str()) {
+            // A record may have things that it calls so; then it is somebody already.
+            if self.list == Some(name.as_str()) && (name == "users" || !fields.contains_key("id")) {
                 is_wrapper = true;
-                object.next_value_seed(Records { line: self.line, take: &mut *self.take, goes_on: &mut *self.goes_on })?;
+                object.next_value_seed(self.inside())?;
                 fields.clear();
             } else if is_wrapper {
                 object.next_value::<IgnoredAny>()?;
@@ -152,6 +179,26 @@ impl<'de> Visitor<'de> for Records<'_> {
 
     fn visit_unit<E: serde::de::Error>(self) -> std::result::Result<(), E> {
         Ok(())
+    }
+
+    fn visit_bool<E: serde::de::Error>(mut self, _: bool) -> std::result::Result<(), E> {
+        self.give(Err("it is no object".to_owned()))
+    }
+
+    fn visit_i64<E: serde::de::Error>(mut self, _: i64) -> std::result::Result<(), E> {
+        self.give(Err("it is no object".to_owned()))
+    }
+
+    fn visit_u64<E: serde::de::Error>(mut self, _: u64) -> std::result::Result<(), E> {
+        self.give(Err("it is no object".to_owned()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(mut self, _: f64) -> std::result::Result<(), E> {
+        self.give(Err("it is no object".to_owned()))
+    }
+
+    fn visit_str<E: serde::de::Error>(mut self, _: &str) -> std::result::Result<(), E> {
+        self.give(Err("it is no object".to_owned()))
     }
 }
 
@@ -191,11 +238,20 @@ fn read_csv(reader: impl Read, take: &mut dyn FnMut(Item) -> bool) -> Result<()>
 /// `COPY auth.users (id, …) FROM stdin;`, rows of fields between tabs, `\.`
 fn read_dump(reader: impl BufRead, take: &mut dyn FnMut(Item) -> bool) -> std::io::Result<()> {
     let mut block: Option<(String, Vec<String>)> = None;
+    let mut is_told = false;
     for (number, line) in reader.split(b'\n').enumerate() {
         let line = line?;
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches('\r');
         match &block {
+            None if is_insert(text) => {
+                let why = "rows that are written as INSERT are not read; dump them as COPY: supabase db dump --data-only --use-copy, or pg_dump \
+                           without --inserts";
+                if !is_told && !take(Item { line: number as u64 + 1, table: None, fields: Err(why.to_owned()) }) {
+                    return Ok(());
+                }
+                is_told = true;
+            }
             None => block = copy_of(text),
             Some(_) if text == "\\." => block = None,
             Some((table, columns)) => {
@@ -212,6 +268,11 @@ fn read_dump(reader: impl BufRead, take: &mut dyn FnMut(Item) -> bool) -> std::i
         }
     }
     Ok(())
+}
+
+/// Whether a line begins a row of `auth` in the form that is not read.
+fn is_insert(line: &str) -> bool {
+    line.strip_prefix("INSERT INTO").is_some_and(|table| table.trim_start().replace('"', "").starts_with("auth."))
 }
 
 /// The table, if it is one of `auth`, and its columns.

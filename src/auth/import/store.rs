@@ -1,5 +1,10 @@
 //! Checks a piece, and writes it.
 
+use std::{
+    collections::{HashSet, hash_map::RandomState},
+    hash::BuildHasher as _,
+};
+
 use uuid::Uuid;
 
 use super::piece::{Incoming, IncomingFactor, IncomingIdentity, IncomingPassword, IncomingToken, Piece};
@@ -44,6 +49,30 @@ pub(super) struct Ready {
     sealed: Vec<u8>,
 }
 
+/// Whom a dry run would have made so far, since it finds no rows of them: hashes of ids, addresses and numbers, eight bytes each.
+#[derive(Default)]
+pub(super) struct Foreseen {
+    hasher: RandomState,
+    seen: HashSet<u64>,
+}
+
+impl Foreseen {
+    fn has_user(&self, id: Uuid) -> bool {
+        self.seen.contains(&self.hasher.hash_one(id))
+    }
+
+    /// Remembers a user; false when its address or number was another's before.
+    fn take(&mut self, user: &Incoming) -> bool {
+        let contacts = [("email", &user.email), ("phone", &user.phone)].into_iter().filter_map(|(kind, text)| Some((kind, text.as_ref()?)));
+        let hashes: Vec<u64> = contacts.map(|contact| self.hasher.hash_one(contact)).collect();
+        if hashes.iter().any(|hash| self.seen.contains(hash)) {
+            return false;
+        }
+        self.seen.extend(hashes);
+        self.seen.insert(self.hasher.hash_one(user.id))
+    }
+}
+
 impl Ready {
     pub(super) fn new(app: &App, tenant: &Tenant, now: Timestamp, mut piece: Piece) -> std::result::Result<Self, String> {
         let mut sealed = Vec::new();
@@ -82,17 +111,20 @@ impl Ready {
     }
 
     /// What would become of it.
-    pub(super) async fn foresee(&self, conn: &Conn, tenant: TenantId) -> Result<Outcome> {
-        Ok(match &self.piece {
-            Piece::User(user) if sql::user_exists(conn, tenant, user.id).await? => Outcome::Kept,
-            Piece::User(user) if sql::is_taken(conn, tenant, user.email.as_deref(), user.phone.as_deref()).await? => refused_as_taken(),
-            Piece::User(user) => Outcome::Made { is_id_derived: user.is_id_derived, factors: user.factors.len() },
-            Piece::Identity(_) => Outcome::Identity,
-            Piece::Factor(_) => Outcome::Factor,
-            Piece::Password(_) => Outcome::Nothing,
-            Piece::Session(_) => Outcome::Session,
-            Piece::Token(_) => Outcome::Token,
-        })
+    pub(super) async fn foresee(&self, conn: &Conn, tenant: TenantId, foreseen: &mut Foreseen) -> Result<Outcome> {
+        let (user, outcome) = match &self.piece {
+            Piece::User(user) if foreseen.has_user(user.id) || sql::user_exists(conn, tenant, user.id).await? => return Ok(Outcome::Kept),
+            Piece::User(user) if sql::is_taken(conn, tenant, user.email.as_deref(), user.phone.as_deref()).await? => return Ok(refused_as_taken()),
+            Piece::User(user) if !foreseen.take(user) => return Ok(refused_as_taken()),
+            Piece::User(user) => return Ok(Outcome::Made { is_id_derived: user.is_id_derived, factors: user.factors.len() }),
+            Piece::Identity(identity) => (identity.user, Outcome::Identity),
+            Piece::Factor(factor) => (factor.user, Outcome::Factor),
+            Piece::Session(session) => (session.user, Outcome::Session),
+            Piece::Password(_) => return Ok(Outcome::Nothing),
+            Piece::Token(_) => return Ok(Outcome::Token),
+        };
+        let is_there = foreseen.has_user(user) || sql::user_exists(conn, tenant, user).await?;
+        Ok(if is_there { outcome } else { refused_without_user(user) })
     }
 
     pub(super) async fn store(&self, tx: &Tx, tenant: TenantId, now: Timestamp) -> Result<Outcome> {
@@ -142,7 +174,11 @@ async fn store_user(tx: &Tx, tenant: TenantId, now: Timestamp, user: &Incoming) 
 
 async fn there_or_no_user(tx: &Tx, tenant: TenantId, user: Uuid) -> Result<Outcome> {
     let is_there = sql::user_exists(tx, tenant, user).await?;
-    Ok(if is_there { Outcome::Nothing } else { Outcome::Refused(format!("there is no user {user}")) })
+    Ok(if is_there { Outcome::Nothing } else { refused_without_user(user) })
+}
+
+fn refused_without_user(user: Uuid) -> Outcome {
+    Outcome::Refused(format!("there is no user {user}"))
 }
 
 fn refused_as_taken() -> Outcome {

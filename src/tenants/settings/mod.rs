@@ -8,6 +8,7 @@ mod hooks;
 mod limits;
 mod mail;
 mod mfa;
+mod password;
 mod providers;
 mod redirects;
 mod secret;
@@ -26,6 +27,7 @@ pub use self::{
     limits::{LimitSettings, Rate},
     mail::{MailKind, MailTemplate, NoticeSettings},
     mfa::MfaSettings,
+    password::{CharacterKind, PasswordRules, PwnedCheck},
     providers::{IdentitySettings, PROVIDERS, ProviderSettings},
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
@@ -113,30 +115,6 @@ pub struct SignUpSettings {
 impl Default for SignUpSettings {
     fn default() -> Self {
         Self { enabled: true, email_autoconfirm: true, email: true, phone: false, anonymous: false, tell_existing: false, tell_unknown: true }
-    }
-}
-
-/// What a password must be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct PasswordRules {
-    /// The fewest characters, 6 to 128.
-    pub min_length: u32,
-    /// Whether a new password needs the present one, except from who came by a link or code of a mail.
-    pub require_current: bool,
-    /// Whether a new password in a session older than a day needs a code (`GET /reauthenticate`).
-    pub require_reauthentication: bool,
-}
-
-impl Default for PasswordRules {
-    fn default() -> Self {
-        Self { min_length: 8, require_current: false, require_reauthentication: false }
-    }
-}
-
-impl PasswordRules {
-    fn check(&self) -> Result<()> {
-        in_range("password.min_length", self.min_length, 6, 128)
     }
 }
 

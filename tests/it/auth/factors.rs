@@ -134,21 +134,6 @@ async fn null_is_as_if_nothing_was_said() {
 }
 
 #[tokio::test]
-async fn null_is_as_if_nothing_was_said() {
-    let app = TestApp::new().await;
-    let user = app.user("ada@example.com", &[]).await;
-    // As supabase-py asks.
-    let reply = user.client.post(FACTORS, json!({ "factor_type": "totp", "friendly_name": null, "issuer": null })).await;
-    assert_eq!((reply.status.as_u16(), &reply.json()["friendly_name"]), (200, &json!("")), "{}", reply.text());
-    assert_refused(&user.client.post(FACTORS, json!({ "factor_type": null })).await, 400, "validation_failed");
-    let totp = Totp { id: reply.json()["id"].as_str().unwrap().to_owned(), secret: reply.json()["totp"]["secret"].as_str().unwrap().to_owned() };
-    let path = format!("{FACTORS}/{}", totp.id);
-    let asked = user.client.post(&format!("{path}/challenge"), json!({ "channel": null })).await.json();
-    let proof = json!({ "challenge_id": asked["id"], "code": totp.code(&app), "webauthn": null });
-    assert_eq!(user.client.post(&format!("{path}/verify"), proof).await.status, 200);
-}
-
-#[tokio::test]
 async fn fifty_verifications_by_one_code_are_one() {
     let app = TestApp::new().await;
     let (user, totp, session) = user_with_factor(&app, "ada@example.com").await;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use basalt::{
     auth::{FirebaseHash, Source, UserImport, UserReport, import_users},
+    crypto::{PasswordSettings, Passwords},
     tenants,
 };
 use serde_json::{Value, json};
@@ -141,8 +142,10 @@ async fn rows_of_supabase_come_as_csv_and_as_json_too() {
         &format!("{}\n{}\n", json!({ "id": "66666666-6666-4666-8666-666666666666", "phone": "+49 170 123456", "phone_confirmed_at": "2024-01-02T03:04:05Z", "encrypted_password": BCRYPT }),
             json!({ "id": "77777777-7777-4777-8777-777777777777", "email": "ada@example.com" })),
     );
+    let foreseen = import(&app, Source::Supabase, &[&csv, &json], true).await;
     let report = import(&app, Source::Supabase, &[&csv, &json], false).await;
     assert_eq!(report.made, 2, "{report:?}");
+    assert_eq!(report, foreseen, "a dry run says what will be");
     assert_eq!(
         whys(&report),
         ["3: Unable to validate email address: invalid format", "4: 2 fields where 8 belong", "2: another user has its mail address or phone number",]
@@ -150,6 +153,71 @@ async fn rows_of_supabase_come_as_csv_and_as_json_too() {
     moves_in(&app, "ada@example.com", HORSE).await;
     let user = app.service().get("/auth/v1/admin/users/66666666-6666-4666-8666-666666666666").await.json();
     assert_eq!((&user["phone"], &user["identities"][0]["provider"]), (&json!("49170123456"), &json!("phone")));
+}
+
+#[tokio::test]
+async fn a_factor_of_supabase_goes_on_making_codes() {
+    let app = TestApp::new().await;
+    let files = Files::new();
+    let ada = "11111111-1111-4111-8111-111111111111";
+    let dump = files.write(
+        "dump.sql",
+        &format!(
+            "SET session_replication_role = replica;\n\nCOPY \"auth\".\"mfa_factors\" (\"id\", \"user_id\", \"friendly_name\", \"factor_type\", \"status\", \"created_at\", \"updated_at\", \"secret\") FROM stdin;\n\
+             44444444-4444-4444-8444-444444444444\t{ada}\tPhone\ttotp\tverified\t2024-01-02 03:04:05+00\t2024-01-02 03:04:05+00\tJBSWY3DPEHPK3PXP\n\
+             55555555-5555-4555-8555-555555555555\t{ada}\tKey\twebauthn\tverified\t2024-01-02 03:04:05+00\t2024-01-02 03:04:05+00\t\\N\n\
+             66666666-6666-4666-8666-666666666666\t77777777-7777-4777-8777-777777777777\tLost\ttotp\tverified\t2024-01-02 03:04:05+00\t2024-01-02 03:04:05+00\tJBSWY3DPEHPK3PXP\n\
+             \\.\n\nCOPY \"auth\".\"users\" (\"id\", \"email\", \"encrypted_password\", \"email_confirmed_at\", \"raw_app_meta_data\", \"raw_user_meta_data\") FROM stdin;\n\
+             {ada}\tada@example.com\t{BCRYPT}\t2024-01-02 03:04:05+00\t{{\"provider\": \"email\", \"providers\": [\"email\"]}}\t{{}}\n\\.\n"
+        ),
+    );
+    let foreseen = import(&app, Source::Supabase, &[&dump], true).await;
+    let report = import(&app, Source::Supabase, &[&dump], false).await;
+    assert_eq!((report.made, report.factors), (1, 1), "{report:?}");
+    assert_eq!(whys(&report), ["6: there is no user 77777777-7777-4777-8777-777777777777"]);
+    assert_eq!(report, foreseen, "a dry run says what will be");
+    let session = moves_in(&app, "ada@example.com", HORSE).await;
+    let client = holder(&app, &session);
+    let at = "/auth/v1/factors/44444444-4444-4444-8444-444444444444";
+    let challenge = client.post(&format!("{at}/challenge"), json!({})).await.json();
+    let code = totp(b"Hello!\xde\xad\xbe\xef", app.app.clock.now().seconds());
+    let reply = client.post(&format!("{at}/verify"), json!({ "challenge_id": challenge["id"], "code": code })).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+#[tokio::test]
+async fn what_is_no_export_that_can_be_read_says_how_to_make_one() {
+    let app = TestApp::new().await;
+    let files = Files::new();
+    let inserts = "SET session_replication_role = replica;\n\nINSERT INTO \"auth\".\"users\" (\"id\") VALUES\n\t('1'),\n\t('2');\nINSERT INTO \"auth\".\"identities\" VALUES\n";
+    let report = import(&app, Source::Supabase, &[&files.write("data.sql", inserts)], false).await;
+    assert_eq!((report.made, report.refused.len(), report.refused[0].line), (0, 1, 3), "{report:?}");
+    assert!(report.refused[0].why.contains("--use-copy"), "{report:?}");
+    let tenant = app.app.tenants.active(TENANT).await.unwrap();
+    let archive = UserImport { files: vec![files.write("dump", "PGDMP\u{1}\u{10}")], source: Source::Supabase, dry_run: false };
+    assert!(import_users(&app.app, &tenant, archive, |_| ()).await.unwrap_err().to_string().contains("pg_restore"));
+    let report =
+        import(&app, Source::Firebase(None), &[&files.write("users.csv", "abc,ada@example.com,true\ndef,bob@example.com,true\n")], false).await;
+    assert!(report.refused[0].why.contains("users.json"), "{report:?}");
+    let realm = files.write("realm.json", "{ \"id\": \"acme\", \"realm\": \"acme\", \"clients\": [] }\n");
+    let report = import(&app, Source::Keycloak, &[&realm], false).await;
+    assert!(report.refused[0].why.contains("--users"), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_line_that_is_no_json_costs_no_other_line() {
+    let app = TestApp::new().await;
+    let files = Files::new();
+    let line = |number: usize| json!({ "user_id": format!("auth0|{number}"), "email": format!("u{number}@example.com") }).to_string();
+    let lines = files.write("users.ndjson", &format!("{}\n{{\"user_id\": \"auth0|2\", \"email\n\n[]\n7\n{}", line(1), line(5)));
+    let report = import(&app, Source::Auth0, &[&lines], false).await;
+    assert_eq!(report.made, 2, "{report:?}");
+    assert_eq!(report.refused.iter().map(|record| record.line).collect::<Vec<_>>(), [2, 4, 5]);
+    assert!(report.refused[0].why.starts_with("this is no JSON object: ") && !report.refused[0].why.contains("line 1"), "{report:?}");
+    // In a list what is wrong is told in its place, too, as far as it is JSON at all.
+    let list = files.write("users.json", &format!("[{}, 7, \"x\", null, true, {}]", line(6), line(7)));
+    let report = import(&app, Source::Auth0, &[&list], false).await;
+    assert_eq!((report.made, whys(&report)), (2, vec!["1: it is no object".to_owned(); 3]), "{report:?}");
 }
 
 #[tokio::test]
@@ -191,14 +259,24 @@ async fn auth0_users_and_their_hashes_come_in_two_files() {
             json!({ "user_id": "auth0|5f1", "email": "ada@example.com", "email_verified": true, "name": "Ada", "created_at": "2024-01-02T03:04:05.678Z",
                     "app_metadata": { "plan": "gold" }, "identities": [{ "provider": "auth0", "user_id": "5f1" }, { "provider": "google-oauth2", "user_id": "g9" }] }),
             json!({ "user_id": "auth0|5f2", "email": "bob@example.com", "blocked": true }),
+            json!({ "user_id": "auth0|euclid", "email": "euclid@example.com", "email_verified": true, "name": "Euclid" }),
         ]
         .map(|line| line.to_string())
         .join("\n"),
     );
     let hashes = files.write(
         "hashes.ndjson",
-        &json!({ "_id": { "$oid": "5f1" }, "email": "ada@example.com", "email_verified": true, "passwordHash": BCRYPT, "connection": "Users" })
-            .to_string(),
+        &[
+            json!({ "_id": { "$oid": "5f1" }, "email_verified": true, "email": "ada@example.com", "passwordHash": BCRYPT,
+                    "password_set_date": { "$date": "2019-12-06T18:36:12.412Z" }, "tenant": "acme", "connection": "Users", "_tmp_is_unique": true }),
+            // Its id in the file of users is the one that it was given.
+            json!({ "_id": { "$oid": "5f3" }, "alt_id": "euclid", "passwordHash": BCRYPT, "tenant": "acme", "connection": "Users",
+                    "identifiers": [{ "type": "email", "value": "euclid@example.com", "verified": true }] }),
+            json!({ "_id": { "$oid": "5f4" }, "passwordHash": BCRYPT, "tenant": "acme", "connection": "Users",
+                    "identifiers": [{ "type": "email", "value": "fay@example.com", "verified": true }] }),
+        ]
+        .map(|line| line.to_string())
+        .join("\n"),
     );
     let bulk = files.write(
         "bulk.json",
@@ -213,7 +291,7 @@ async fn auth0_users_and_their_hashes_come_in_two_files() {
         .to_string(),
     );
     let report = import(&app, Source::Auth0, &[&users, &hashes, &bulk], false).await;
-    assert_eq!((report.made, report.kept, report.refused.len()), (5, 1, 0), "{report:?}");
+    assert_eq!((report.made, report.kept, report.refused.len()), (7, 2, 0), "{report:?}");
     assert_eq!(whys(&report), ["1: its hash is by md5, which no longer keeps a password safe"]);
     let session = moves_in(&app, "ada@example.com", HORSE).await;
     assert_eq!(session["user"]["app_metadata"]["plan"], "gold");
@@ -229,6 +307,8 @@ async fn auth0_users_and_their_hashes_come_in_two_files() {
     let reply = cy.post(&format!("{at}/verify"), json!({ "challenge_id": challenge["id"], "code": code })).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     moves_in(&app, "di@example.com", HORSE).await;
+    assert_eq!(moves_in(&app, "euclid@example.com", HORSE).await["user"]["user_metadata"]["full_name"], "Euclid");
+    moves_in(&app, "fay@example.com", HORSE).await;
     let banned = app.service().get("/auth/v1/admin/users?filter=bob@").await.json();
     assert_eq!(banned["users"][0]["banned_until"], "9999-12-31T00:00:00Z");
 }
@@ -261,6 +341,55 @@ async fn a_realm_of_keycloak_moves_in() {
 }
 
 #[tokio::test]
+async fn every_realm_of_a_file_moves_in_whatever_it_hashes_with() {
+    let app = TestApp::new().await;
+    let files = Files::new();
+    let argon2 = PasswordSettings { memory_kib: 7168, passes: 5, ..PasswordSettings::default() };
+    let argon2 = Passwords::new(&argon2).unwrap().hash(HORSE).await.unwrap();
+    let mut parts = argon2.rsplit('$');
+    let (value, salt) = (parts.next().unwrap(), parts.next().unwrap());
+    let user = |name: &str, data: Value, secret: Value| {
+        json!({ "id": uuid::Uuid::new_v4(), "username": name, "email": format!("{name}@example.com"), "emailVerified": true, "enabled": true,
+                "createdTimestamp": 1_700_000_000_000_i64, "totp": false, "disableableCredentialTypes": [], "requiredActions": [], "realmRoles": ["default-roles-acme"],
+                "credentials": [{ "id": uuid::Uuid::new_v4(), "type": "password", "userLabel": "My password", "createdDate": 1_690_887_741_455_i64,
+                                  "secretData": secret.to_string(), "credentialData": data.to_string() }] })
+    };
+    let realms = json!([
+        { "id": "acme", "realm": "acme", "roles": {}, "users": [
+            user("ada", json!({ "hashIterations": 5, "algorithm": "argon2", "additionalParameters": { "hashLength": ["32"], "memory": ["7168"], "type": ["id"], "version": ["1.3"], "parallelism": ["1"] } }),
+                 json!({ "value": value, "salt": salt, "additionalParameters": {} })),
+        ], "clients": [] },
+        { "id": "widgets", "realm": "widgets", "users": [
+            user("bob", json!({ "hashIterations": 1000, "algorithm": "pbkdf2-sha512", "additionalParameters": {} }),
+                 json!({ "value": "CBx2rkpvjyEAoopNVuRZWOOxTTRwoV6JjrHARZAmWoRGf7Bll/+N6ttV/4gWvtd16NJ94OpVpZHm44IdMrFULg==", "salt": "c2Vhc2FsdA==", "additionalParameters": {} })),
+        ] },
+    ]);
+    let report = import(&app, Source::Keycloak, &[&files.write("realms.json", &serde_json::to_string_pretty(&realms).unwrap())], false).await;
+    assert_eq!((report.made, report.refused.len(), report.incomplete.len()), (2, 0, 0), "{report:?}");
+    moves_in(&app, "ada@example.com", HORSE).await;
+    moves_in(&app, "bob@example.com", HORSE).await;
+}
+
+#[tokio::test]
+async fn pocketbase_lists_are_wrapped_and_its_records_may_have_fields_of_any_name() {
+    let app = TestApp::new().await;
+    let files = Files::new();
+    let record = |id: &str, email: &str| {
+        json!({ "collectionId": "_pb_users_auth_", "collectionName": "users", "id": id, "email": email, "emailVisibility": false, "verified": true,
+                "items": ["pen"], "users": ["friend"], "created": "2024-01-02 03:04:05.678Z", "updated": "2024-01-02 03:04:05.678Z" })
+    };
+    let page = json!({ "page": 1, "perPage": 30, "totalItems": 1, "totalPages": 1, "items": [record("abcdefghij12345", "ada@example.com")] });
+    let page = files.write("page.json", &page.to_string());
+    let lines =
+        files.write("lines.json", &format!("{}\n{}\n", record("bbcdefghij12345", "bob@example.com"), record("cbcdefghij12345", "cy@example.com")));
+    let list = files.write("list.json", &serde_json::to_string_pretty(&json!([record("dbcdefghij12345", "di@example.com")])).unwrap());
+    let report = import(&app, Source::PocketBase, &[&page, &lines, &list], false).await;
+    assert_eq!((report.made, report.refused.len()), (4, 0), "{report:?}");
+    let users = app.service().get("/auth/v1/admin/users?filter=di@").await.json();
+    assert_eq!((&users["users"][0]["user_metadata"]["items"], &users["users"][0]["user_metadata"]["users"]), (&json!(["pen"]), &json!(["friend"])));
+}
+
+#[tokio::test]
 async fn pocketbase_users_come_with_what_they_sign_in_with() {
     let app = TestApp::new().await;
     let files = Files::new();
@@ -287,8 +416,10 @@ async fn our_own_csv_has_named_columns() {
         "users.csv",
         &format!("email,email_confirmed,password_hash,user_metadata.team,app_metadata\nada@example.com,true,pbkdf2_sha256$1000$seasalt$mQnueSakb748zqBAC1tmWVZsZbi2zPGZarEzTGdfmso=,blue,\"{{\"\"roles\"\":[\"\"hr\"\"]}}\"\nbob@example.com,true,{BCRYPT},,\nbob@example.com,true,,,\ncy@example.com,,plaintext,,\n"),
     );
+    let foreseen = import(&app, Source::Csv, &[&good], true).await;
     let report = import(&app, Source::Csv, &[&good], false).await;
     assert_eq!((report.made, report.kept), (3, 1), "{report:?}");
+    assert_eq!(report, foreseen, "a dry run says what will be");
     assert!(report.incomplete[0].why.contains("bcrypt"), "{report:?}");
     assert_eq!(moves_in(&app, "ada@example.com", HORSE).await["user"]["app_metadata"]["roles"], json!(["hr"]));
     moves_in(&app, "bob@example.com", HORSE).await;
@@ -310,6 +441,16 @@ async fn a_large_file_is_written_chunk_by_chunk_and_goes_on_where_it_stopped() {
     assert_eq!(import(&app, Source::Auth0, &[&half], false).await.made, 700);
     let report = import(&app, Source::Auth0, &[&whole], false).await;
     assert_eq!((report.made, report.kept), (300, 700));
+}
+
+#[tokio::test]
+async fn all_bad_lines_are_counted_and_the_first_ten_thousand_told() {
+    let app = TestApp::new().await;
+    let files = Files::new();
+    let csv = files.write("users.csv", &format!("email,phone\n{}ada@example.com,\n", "nobody,\n".repeat(10_005)));
+    let report = import(&app, Source::Csv, &[&csv], false).await;
+    assert_eq!((report.made, report.refusals, report.refused.len(), report.untold), (1, 10_005, 10_000, 5));
+    assert_eq!((report.refused[0].line, report.refused[9_999].line), (2, 10_001));
 }
 
 #[tokio::test]

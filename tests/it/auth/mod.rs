@@ -26,6 +26,7 @@ mod off;
 mod opaque;
 mod outstanding;
 mod passkeys;
+mod passwords;
 mod phone;
 mod phone_factors;
 mod providers;

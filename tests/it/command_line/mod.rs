@@ -5,6 +5,7 @@ mod refusals;
 mod resumable;
 mod start;
 mod together;
+mod users;
 
 use std::{
     fs,

@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener, process::Command};
 use super::{Place, run};
 
 /// The command fails, and says all of this.
-async fn refused(command: Command, words: &[&str]) {
+pub(super) async fn refused(command: Command, words: &[&str]) {
     let text = format!("{command:?}");
     let output = run(command).await;
     let said = String::from_utf8(output.stderr).unwrap();

@@ -1,0 +1,12 @@
+-- Passwords that users had before, where a tenant lets none of them come back.
+
+CREATE TABLE past_passwords (
+    tenant_id integer NOT NULL,
+    user_id text NOT NULL,
+    -- Grows with each that is put here.
+    number integer NOT NULL,
+    -- As it was in `users`.
+    hash text NOT NULL,
+    CONSTRAINT past_passwords_pkey PRIMARY KEY (tenant_id, user_id, number),
+    CONSTRAINT past_passwords_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES users (tenant_id, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
