@@ -58,14 +58,19 @@ impl Lookup<'_> {
     }
 
     /// Keeps what was found, unless everything was forgotten since the look began.
-    fn keep<K: std::hash::Hash + Eq + Clone + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(&self, cache: &Cache<K, V>, key: K, found: V) {
+    fn keep<K: std::hash::Hash + Eq + Clone + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(
+        &self,
+        cache: &Cache<K, V>,
+        key: &K,
+        found: V,
+    ) {
         if !self.is_worth_keeping() {
             return;
         }
         cache.insert(key.clone(), found);
         // It may have been forgotten just before it was there.
         if !self.is_worth_keeping() {
-            cache.invalidate(&key);
+            cache.invalidate(key);
         }
     }
 }
@@ -97,7 +102,7 @@ impl Directory {
             Some(row) => self.open(&conn, row).await?,
             None => None,
         };
-        lookup.keep(&self.by_id, id, known.clone());
+        lookup.keep(&self.by_id, &id, known.clone());
         Ok(known)
     }
 
@@ -113,7 +118,7 @@ impl Directory {
             Name::Domain(domain) => sql::find_tenant_by_domain(&conn, domain).await?,
         };
         let id = row.map(|row| row.id);
-        lookup.keep(&self.ids, name, id);
+        lookup.keep(&self.ids, &name, id);
         Ok(id)
     }
 
@@ -149,7 +154,7 @@ impl Directory {
         } else {
             let lookup = self.look_up();
             let key = self.load_key(&hash).await?;
-            lookup.keep(&self.keys, hash, key.clone());
+            lookup.keep(&self.keys, &hash, key.clone());
             key
         };
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))

@@ -83,6 +83,47 @@ fn every_key_of_a_tenants_table_begins_with_the_tenant() {
     }
 }
 
+/// V33, V35: no statement about a tenant's rows goes without its tenant, in any table that it joins.
+#[test]
+fn every_statement_about_a_tenants_rows_names_the_tenant() {
+    let connection = sqlite();
+    let of_tenants: BTreeSet<String> =
+        tables_of_sqlite(&connection).into_iter().filter(|(_, columns)| columns.contains_key("tenant_id")).map(|(table, _)| table).collect();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for text in statements(true) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_about = words.windows(2).any(|pair| ["FROM", "INTO", "UPDATE", "JOIN"].contains(&pair[0]) && of_tenants.contains(pair[1]));
+        if !is_about || is_about_all_tenants(&text) {
+            continue;
+        }
+        seen += 1;
+        let insert =
+            text.strip_prefix("INSERT INTO ").is_some_and(|rest| rest.split_once(' ').is_some_and(|(_, columns)| columns.starts_with("(tenant_id")));
+        let joins_one = text
+            .split("JOIN ")
+            .skip(1)
+            .all(|joined| joined.split_once(" ON ").is_some_and(|(_, on)| on.split("JOIN").next().unwrap().contains("tenant_id")));
+        if !(insert || text.contains("tenant_id = $1")) || !joins_one {
+            wrong.push(text);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 100, "the statements are no longer found: {seen}");
+}
+
+/// What is swept by its age alone, what the worker takes whoever's it is, and what finds out whose it is.
+fn is_about_all_tenants(text: &str) -> bool {
+    let finds = ["FROM api_keys WHERE hash = $1", "FROM signing_keys WHERE secret IS NOT NULL ORDER BY tenant_id, id LIMIT 1"];
+    let swept = text
+        .split_once(" WHERE ")
+        .is_some_and(|(_, what)| what.split(" AND ").last().is_some_and(|last| last.contains("< $1") || last.contains("<= $1")));
+    finds.iter().any(|find| text.contains(find))
+        || swept && !text.starts_with("SELECT")
+        || text.contains("FROM jobs WHERE failed_at IS NULL")
+        || text.contains("FROM loose_blobs WHERE state = 'garbage'")
+}
+
 type Columns = BTreeMap<String, (String, bool)>;
 
 #[tokio::test]
