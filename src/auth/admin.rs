@@ -113,6 +113,9 @@ pub(super) struct UserListing {
     /// Part of the mail address or of `user_metadata.full_name`.
     #[param(value_type = Option<String>)]
     filter: String,
+    /// The whole mail address: shows who has it, however many users there are.
+    #[param(value_type = Option<String>, example = "ada@example.com")]
+    email: String,
     /// `created_at desc` (as usual) or `created_at asc`.
     #[param(value_type = Option<String>)]
     sort: String,
@@ -151,9 +154,14 @@ pub(super) async fn list_users(
     let pattern = pattern.as_deref();
     let shown = UserPage { pattern, newest_first: newest_first(&asked.sort)?, limit: per_page, offset: (page - 1).saturating_mul(per_page) };
     let conn = app.db.read().await?;
-    let total = sql::count_users(&conn, tenant.id, pattern).await?;
+    let (total, rows) = if asked.email.is_empty() {
+        (sql::count_users(&conn, tenant.id, pattern).await?, sql::page_of_users(&conn, tenant.id, &shown).await?)
+    } else {
+        let owner = sql::find_user_by_email(&conn, tenant.id, &asked.email.parse()?).await?;
+        (i64::from(owner.is_some()), owner.into_iter().filter(|_| page == 1).collect())
+    };
     let mut users = Vec::new();
-    for user in sql::page_of_users(&conn, tenant.id, &shown).await? {
+    for user in rows {
         users.push(shown_user(&conn, tenant.id, user).await?);
     }
     drop(conn);

@@ -99,7 +99,14 @@ async fn users_are_listed_page_by_page() {
         emails("?filter=u_").await,
         (String::new(), "0".to_owned(), r#"</auth/v1/admin/users?page=1&per_page=50&filter=u_>; rel="last""#.to_owned())
     );
-    for wrong in ["?page=0", "?page=x", "?per_page=-1", "?sort=email", "?page=1&page=2"] {
+    // By the whole address it is that user or nobody, whatever others call themselves.
+    let link = |name: &str| format!(r#"</auth/v1/admin/users?page=1&per_page=50&email={name}%40example.com>; rel="last""#);
+    let impostor = json!({ "email": "v0@example.com", "user_metadata": { "full_name": "u3@example.com" } });
+    made(&app.service(), impostor).await;
+    assert_eq!(emails("?email=U3@example.com").await, ("u3".to_owned(), "1".to_owned(), link("U3")));
+    assert_eq!(emails("?email=U3@example.com&page=2").await.0, "");
+    assert_eq!(emails("?email=nobody@example.com").await, (String::new(), "0".to_owned(), link("nobody")));
+    for wrong in ["?page=0", "?page=x", "?per_page=-1", "?sort=email", "?page=1&page=2", "?email=u3"] {
         assert_refused(&app.service().get(&format!("{USERS}{wrong}")).await, 400, "validation_failed");
     }
     assert_eq!(app.other_service().get(USERS).await.json()["users"], json!([]));

@@ -117,7 +117,6 @@ async fn a_totp_factor_raises_the_session() {
     assert_eq!((&claims(&again)["aal"], methods(&again)), (&json!("aal1"), vec!["password".to_owned()]));
 }
 
-/// V31
 #[tokio::test]
 async fn null_is_as_if_nothing_was_said() {
     let app = TestApp::new().await;
@@ -133,6 +132,7 @@ async fn null_is_as_if_nothing_was_said() {
     assert_eq!(user.client.post(&format!("{path}/verify"), proof).await.status, 200);
 }
 
+/// V31
 #[tokio::test]
 async fn fifty_verifications_by_one_code_are_one() {
     let app = TestApp::new().await;
