@@ -18,6 +18,7 @@ const RESEND: &str = "/auth/v1/resend";
 const USER: &str = "/auth/v1/user";
 const DIGITS: &str = "4915112345678";
 const OTHER: &str = "+33612345678";
+const NONE: [Value; 0] = [];
 
 async fn verify(client: &Client, kind: &str, phone: &str, code: &str) -> Reply {
     client.post("/auth/v1/verify", json!({ "type": kind, "phone": phone, "token": code })).await
@@ -69,7 +70,7 @@ async fn a_number_signs_up_and_is_confirmed_by_its_code() {
     minute(&app);
     let again = app.anonymous().post(SIGN_UP, asked).await;
     assert_eq!((again.status.as_u16(), &again.json()["identities"]), (200, &json!([])));
-    assert_eq!(messages(&app, &server).await, [json!({}); 0]);
+    assert_eq!(messages(&app, &server).await, NONE);
     let pkce = json!({ "phone": OTHER, "password": PASSWORD, "code_challenge": "x".repeat(43), "code_challenge_method": "s256" });
     assert_refused(&app.anonymous().post(SIGN_UP, pkce).await, 400, "validation_failed");
 }
@@ -155,7 +156,7 @@ async fn a_confirmation_is_sent_again_and_leaves_the_password() {
         minute(&app);
         let reply = app.anonymous().post(RESEND, json!({ "type": "sms", "phone": phone })).await;
         assert!(reply.json()["message_id"].is_string(), "{}", reply.text());
-        assert_eq!(messages(&app, &server).await, [json!({}); 0]);
+        assert_eq!(messages(&app, &server).await, NONE);
     }
     for (asked, code) in [
         (json!({ "type": "sms" }), "validation_failed"),
@@ -226,7 +227,7 @@ async fn a_number_that_counts_at_once_ends_what_waits() {
     let reply = app.anonymous().post(SIGN_UP, json!({ "phone": NUMBER, "password": PASSWORD })).await;
     assert!(reply.json()["access_token"].is_string(), "{}", reply.text());
     assert_refused(&app.anonymous().post(SIGN_UP, json!({ "phone": NUMBER, "password": PASSWORD })).await, 422, "user_already_exists");
-    assert_eq!(messages(&app, &server).await, [json!({}); 0]);
+    assert_eq!(messages(&app, &server).await, NONE);
 }
 
 #[tokio::test]
@@ -246,7 +247,7 @@ async fn numbers_of_tests_have_their_code_and_get_no_message() {
     set(&app, json!({ "sms": { "test_codes": { NUMBER: "424242" } } })).await;
     ask(&app, OTP, json!({ "phone": NUMBER })).await;
     assert_refused(&verify(&app.anonymous(), "sms", NUMBER, "424242").await, 403, "otp_expired");
-    assert_eq!(messages(&app, &server).await, [json!({}); 0]);
+    assert_eq!(messages(&app, &server).await, NONE);
     assert_refused(&app.anonymous().post(OTP, json!({ "phone": NUMBER })).await, 429, "over_sms_send_rate_limit");
     assert_eq!(verify(&app.anonymous(), "sms", NUMBER, "424242").await.status, 200);
     assert_refused(&verify(&app.anonymous(), "sms", NUMBER, "424242").await, 403, "otp_expired");

@@ -17,6 +17,7 @@ use crate::support::{Client, Reply, StandIn, TestApp};
 const FACTORS: &str = "/auth/v1/factors";
 const ADA: &str = "ada@example.com";
 const OTHER: &str = "+33612345678";
+const NONE: [Value; 0] = [];
 
 async fn with_phones() -> (TestApp, StandIn) {
     let (app, server) = with_webhook().await;
@@ -66,7 +67,7 @@ async fn a_code_on_the_phone_raises_the_session() {
     let factor = id(&enrolled);
     let shown = user.client.get("/auth/v1/user").await.json()["factors"][0].clone();
     assert_eq!((&shown["factor_type"], &shown["status"], &shown["phone"]), (&json!("phone"), &json!("unverified"), &json!("4915112345678")));
-    assert_eq!(messages(&app, &server).await, [json!({}); 0], "nothing is sent before it is asked for");
+    assert_eq!(messages(&app, &server).await, NONE, "nothing is sent before it is asked for");
     let asked = challenge(&user.client, &factor).await.json();
     assert_eq!((&asked["type"], &asked["expires_at"]), (&json!("phone"), &json!(app.app.clock.now().seconds() + 300)));
     let sent = messages(&app, &server).await;
@@ -128,7 +129,7 @@ async fn guesses_lock_the_phone_and_buy_no_messages() {
     assert_refused(&verify(&client, &factor, &asked, &right).await, 429, "over_request_rate_limit");
     minute(&app);
     assert_refused(&challenge(&client, &factor).await, 429, "over_request_rate_limit");
-    assert_eq!(messages(&app, &server).await, [json!({}); 0]);
+    assert_eq!(messages(&app, &server).await, NONE);
     app.app.clock.advance(Duration::from_mins(5));
     let asked = challenge(&client, &factor).await.json()["id"].clone();
     assert_eq!(verify(&client, &factor, &asked, &code(&app, &server).await).await.status, 200);
@@ -192,7 +193,7 @@ async fn a_phone_of_tests_has_its_code_and_no_code_is_stored_in_plain() {
     let client = app.user(ADA, &[]).await.client;
     let factor = id(&enroll(&client, NUMBER, "").await);
     let asked = challenge(&client, &factor).await.json()["id"].clone();
-    assert_eq!(messages(&app, &server).await, [json!({}); 0]);
+    assert_eq!(messages(&app, &server).await, NONE);
     let stored: Vec<(Vec<u8>,)> = app.app.db.read().await.unwrap().query("SELECT code_hash FROM factor_challenges").fetch_all().await.unwrap();
     assert!(stored.iter().all(|(hash,)| hash.len() == 32 && !hash.windows(6).any(|part| part == b"424242")));
     let session = verify(&client, &factor, &asked, "424242").await.json();

@@ -12,10 +12,10 @@ const SIGN_UP: &str = "/auth/v1/signup";
 const ADA: &str = "ada@example.com";
 
 fn by_smtp(config: &mut Config, port: u16) {
-    config.mail.smtp_host = "localhost".to_owned();
+    "localhost".clone_into(&mut config.mail.smtp_host);
     config.mail.smtp_port = port;
     config.mail.smtp_encryption = SmtpEncryption::None;
-    config.mail.from = "Basalt <no-reply@basalt.example>".to_owned();
+    "Basalt <no-reply@basalt.example>".clone_into(&mut config.mail.from);
 }
 
 async fn app_of(port: u16) -> TestApp {
@@ -73,7 +73,7 @@ async fn a_mail_comes_as_text_and_html() {
     assert!(header(mail, "message-id").ends_with("@basalt.example>"), "{}", mail.content);
     assert!(header(mail, "content-type").starts_with("multipart/alternative"));
     assert!(mail.content.contains("text/plain") && mail.content.contains("text/html"));
-    assert_eq!(app.failed_jobs().await, [json!({}); 0]);
+    assert_eq!(app.failed_jobs().await.len(), 0);
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn with_starttls(server: &MailServer, password: &str, certificate: Option<
         config.mail.smtp_encryption = SmtpEncryption::Starttls;
         (config.mail.smtp_username, config.mail.smtp_password) = (CREDENTIALS.0.to_owned(), password.to_owned());
         if certificate.is_some() {
-            config.mail.smtp_ca_file = file.path().to_owned();
+            file.path().clone_into(&mut config.mail.smtp_ca_file);
         }
     })
     .await;
