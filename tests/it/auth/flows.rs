@@ -243,7 +243,7 @@ async fn links_are_made_of_what_is_configured() {
 async fn no_request_names_the_host_of_a_link() {
     let app = TestApp::new().await;
     let user = app.user(ADA, &[]).await;
-    let public = app.app.config.public_url().to_string();
+    let public = app.app.config.public_url();
     let headers = ["host", "x-forwarded-host", "x-forwarded-server", "x-original-host", "x-host", "x-http-host-override"];
     let evil = |client: crate::support::Client| {
         let client = headers.iter().fold(client, |client, name| client.header(name, "evil.example.com"));
