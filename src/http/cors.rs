@@ -10,14 +10,15 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PAT
 /// Said when a preflight does not name the headers it asks for.
 const HEADERS: HeaderValue = HeaderValue::from_static(
     "accept, accept-profile, apikey, authorization, content-profile, content-type, idempotency-key, if-match, if-none-match, prefer, range, \
-     range-unit, tus-resumable, upload-defer-length, upload-length, upload-metadata, upload-offset, x-client-info, x-client-ip, x-jwt-aud, \
-     x-metadata, x-request-id, x-signature, x-supabase-api-version, x-upsert, x-use-cookie",
+     range-unit, tus-resumable, upload-checksum, upload-defer-length, upload-length, upload-metadata, upload-offset, x-client-info, \
+     x-client-ip, x-http-method-override, x-jwt-aud, x-metadata, x-request-id, x-signature, x-supabase-api-version, x-upsert, x-use-cookie",
 );
 
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, ETag, Link, Location, Next-Cursor, Preference-Applied, \
-     Retry-After, Transfer-Encoding, Tus-Complete, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Defer-Length, Upload-Expires, \
-     Upload-Length, Upload-Metadata, Upload-Offset, X-Request-Id, X-Sb-Error-Code, X-Supabase-Api-Version, X-Total-Count",
+     Retry-After, Transfer-Encoding, Tus-Checksum-Algorithm, Tus-Complete, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, \
+     Upload-Defer-Length, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset, X-Request-Id, X-Sb-Error-Code, \
+     X-Supabase-Api-Version, X-Total-Count",
 );
 
 /// How long a browser may remember a preflight, in seconds; the longest that any browser takes.

@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 use super::{
     error::{Code, ErrorBody, StorageError},
     extract::{AnyCaller, Asked, ObjectPath},
-    model::{Bucket, Object, essence},
+    model::{Bucket, Object, essence, is_token},
     range::{self, Wanted},
     rules::{self, Action},
     sql,
@@ -282,7 +282,9 @@ fn attachment(name: &str) -> String {
             let _ = write!(extended, "%{byte:02X}");
         }
     }
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}")
+    // What needs no quotes has none: stock clients compare.
+    let plain = if is_token(&plain) { plain } else { format!("\"{plain}\"") };
+    format!("attachment; filename={plain}; filename*=UTF-8''{extended}")
 }
 
 #[cfg(test)]
@@ -294,9 +296,9 @@ mod tests {
     #[test]
     fn names_to_save_under_are_told_twice() {
         assert_eq!(attachment(""), "attachment;");
-        assert_eq!(attachment("a.txt"), "attachment; filename=\"a.txt\"; filename*=UTF-8''a.txt");
+        assert_eq!(attachment("a.txt"), "attachment; filename=a.txt; filename*=UTF-8''a.txt");
         assert_eq!(attachment("李 \"x\".pdf"), "attachment; filename=\"_ _x_.pdf\"; filename*=UTF-8''%E6%9D%8E%20%22x%22.pdf");
-        assert_eq!(attachment("../a\r\nb"), "attachment; filename=\".._ab\"; filename*=UTF-8''.._ab");
+        assert_eq!(attachment("../a\r\nb"), "attachment; filename=.._ab; filename*=UTF-8''.._ab");
     }
 
     #[test]

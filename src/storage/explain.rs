@@ -17,7 +17,7 @@ use super::{
 use crate::{
     app::App,
     auth::{Caller, Principal, Roles, SignedIn},
-    tenants::{StorageRule, StorageSettings, storage_presets},
+    tenants::{RuleAction, StorageRule, StorageSettings, storage_presets},
 };
 
 /// The tenant's rules, and rules to begin with.
@@ -46,9 +46,8 @@ fn only_service(caller: &Caller) -> Result<(), StorageError> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
-    /// `get`, `list`, `sign`, `insert`, `update`, `delete`, `create_bucket`, `read_bucket`, `update_bucket` or `delete_bucket`.
-    #[schema(value_type = String, example = "insert")]
-    action: Asked,
+    /// What would be done; `select` is three, of which one is asked for.
+    action: RuleAction,
     #[schema(example = "avatars")]
     bucket: String,
     /// The object; not for actions on buckets.
@@ -62,39 +61,32 @@ pub(super) struct Question {
     rules: Option<Vec<StorageRule>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Asked {
-    Get,
-    List,
-    Sign,
-    Insert,
-    Update,
-    Delete,
-    CreateBucket,
-    ReadBucket,
-    UpdateBucket,
-    DeleteBucket,
-}
-
 enum Deed {
     Object(Action),
     Bucket(BucketAction),
 }
 
-impl From<Asked> for Deed {
-    fn from(asked: Asked) -> Self {
-        match asked {
-            Asked::Get => Self::Object(Action::Get),
-            Asked::List => Self::Object(Action::List),
-            Asked::Sign => Self::Object(Action::Sign),
-            Asked::Insert => Self::Object(Action::Insert),
-            Asked::Update => Self::Object(Action::Update),
-            Asked::Delete => Self::Object(Action::Delete),
-            Asked::CreateBucket => Self::Bucket(BucketAction::Create),
-            Asked::ReadBucket => Self::Bucket(BucketAction::Read),
-            Asked::UpdateBucket => Self::Bucket(BucketAction::Update),
-            Asked::DeleteBucket => Self::Bucket(BucketAction::Delete),
+impl Deed {
+    fn of(action: RuleAction) -> Result<Self, StorageError> {
+        Ok(match action {
+            RuleAction::Select => return Err(StorageError::invalid("body/action select is three: ask for get, list or sign")),
+            RuleAction::Get => Self::Object(Action::Get),
+            RuleAction::List => Self::Object(Action::List),
+            RuleAction::Sign => Self::Object(Action::Sign),
+            RuleAction::Insert => Self::Object(Action::Insert),
+            RuleAction::Update => Self::Object(Action::Update),
+            RuleAction::Delete => Self::Object(Action::Delete),
+            RuleAction::CreateBucket => Self::Bucket(BucketAction::Create),
+            RuleAction::ReadBucket => Self::Bucket(BucketAction::Read),
+            RuleAction::UpdateBucket => Self::Bucket(BucketAction::Update),
+            RuleAction::DeleteBucket => Self::Bucket(BucketAction::Delete),
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Object(action) => action.as_str(),
+            Self::Bucket(action) => action.as_str(),
         }
     }
 }
@@ -187,7 +179,7 @@ pub(super) async fn explain(caller: Caller, State(app): State<App>, JsonBody(ask
         rules.iter().try_for_each(StorageRule::check)?;
         settings.rules = rules;
     }
-    let deed = Deed::from(asked.action);
+    let deed = Deed::of(asked.action)?;
     let somebody = match (asked.r#as, &caller.principal) {
         (Some(somebody), _) => somebody.signed_in(),
         (None, Principal::User(user)) => Some(user.clone()),
@@ -256,15 +248,6 @@ fn says(
 impl Verdict {
     fn new(rule: &StorageRule, says: Result<(), Miss>) -> Self {
         Self { rule: rule.name.clone(), allows: says.is_ok(), because: says.err() }
-    }
-}
-
-impl Deed {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Object(action) => action.as_str(),
-            Self::Bucket(action) => action.as_str(),
-        }
     }
 }
 

@@ -38,8 +38,9 @@ pub(super) struct ObjectInfo {
     content_type: String,
     cache_control: String,
     etag: String,
-    /// What the uploader noted.
-    metadata: Option<serde_json::Value>,
+    /// What the uploader noted; an empty object when that is nothing.
+    #[schema(value_type = Object)]
+    metadata: serde_json::Value,
     #[schema(format = DateTime)]
     last_modified: String,
     #[schema(format = DateTime)]
@@ -54,7 +55,7 @@ impl ObjectInfo {
             bucket_id: bucket.as_str().to_owned(),
             size: object.size,
             etag: object.etag(),
-            metadata: object.user_metadata.map(|json| json.0),
+            metadata: object.user_metadata.map_or_else(|| serde_json::json!({}), |json| json.0),
             last_modified: object.updated_at.rfc3339_millis(),
             created_at: object.created_at.rfc3339_millis(),
             name: object.name,

@@ -92,7 +92,7 @@ pub(super) struct Rights {
 }
 
 /// A rule, as it is for one caller in one bucket.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Grant {
     pub(super) actions: Vec<Action>,
     pub(super) fit: Fit,
@@ -209,15 +209,28 @@ impl Rights {
         Self { owner: None, grants: vec![Grant { actions: [READING, WRITING].concat(), fit: Fit::default() }] }
     }
 
-    /// What of these rights a signed URL gives to its holder: to upload this one object, and to replace what is there.
+    /// What of these rights a signed URL gives to its holder: to upload this one object, and to replace what is there. The URL says which
+    /// object that is; see [`Self::only_for`].
     pub(super) fn to_upload(&self, key: &ObjectKey, upsert: bool) -> Self {
         let is_given = |action: &Action| *action == Insert || *action == Update && upsert;
-        let takes = |fit: &Fit| fit.name.as_ref().is_none_or(|name| name.takes(key.as_str()));
-        let narrowed = self.grants.iter().filter(|grant| takes(&grant.fit)).map(|grant| Grant {
-            actions: grant.actions.iter().copied().filter(is_given).collect(),
-            fit: Fit { name: Some(NameFit::Is(key.as_str().to_owned())), ..grant.fit.clone() },
-        });
-        Self { owner: self.owner.clone(), grants: narrowed.filter(|grant| !grant.actions.is_empty()).collect() }
+        let mut grants: Vec<Grant> = Vec::new();
+        for grant in self.grants.iter().filter(|grant| grant.fit.name.as_ref().is_none_or(|name| name.takes(key.as_str()))) {
+            let actions: Vec<Action> = grant.actions.iter().copied().filter(is_given).collect();
+            let narrowed = Grant { actions, fit: Fit { name: None, ..grant.fit.clone() } };
+            if !narrowed.actions.is_empty() && !grants.contains(&narrowed) {
+                grants.push(narrowed);
+            }
+        }
+        Self { owner: self.owner.clone(), grants }
+    }
+
+    /// These rights, with this one object and no other.
+    pub(super) fn only_for(&self, key: &ObjectKey) -> Self {
+        let mut rights = self.clone();
+        for grant in &mut rights.grants {
+            grant.fit.name = Some(NameFit::Is(key.as_str().to_owned()));
+        }
+        rights
     }
 
     /// Whether the action is allowed on an object.
@@ -285,9 +298,9 @@ impl<'a> Who<'a> {
 
     fn has_role(self, role: &str) -> bool {
         match (role, self.0) {
-            ("anon", None) | ("authenticated", Some(_)) => true,
-            ("anon", Some(_)) | ("authenticated", None) | (_, None) => false,
-            (role, Some(user)) => user.roles.has(role),
+            ("anon", user) => user.is_none(),
+            ("authenticated", user) => user.is_some(),
+            (role, user) => user.is_some_and(|user| user.roles.has(role)),
         }
     }
 
@@ -320,7 +333,7 @@ pub(super) fn grant(rule: &StorageRule, settings: &StorageSettings, who: Who<'_>
     if actions.is_empty() {
         return Err(Miss::Action);
     }
-    let name = rule.path.as_deref().map(|path| name_fit(path, who).ok_or(Miss::Path)).transpose()?.flatten();
+    let name = rule.path.as_deref().map(|path| name_fit(path, who)).transpose()?.flatten();
     let owner = match rule.owner {
         Some(Ownership::Caller) => Some(who.id().ok_or(Miss::Owner)?),
         None => None,
@@ -360,22 +373,22 @@ fn is_about(rule: &StorageRule, settings: &StorageSettings, bucket: &str) -> Res
     }
 }
 
-/// The names that a rule's path stands for; none at all where something it asks of the caller is not known, `Some(None)` where all fit.
-fn name_fit(path: &str, who: Who<'_>) -> Option<Option<NameFit>> {
+/// The names that a rule's path stands for; `None` where all fit. A miss where something it asks of the caller is not known.
+fn name_fit(path: &str, who: Who<'_>) -> Result<Option<NameFit>, Miss> {
     let mut segments = Vec::new();
     for segment in path.split('/') {
         let template = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         segments.push(match (segment, template) {
             ("**", _) => DEEP.to_string(),
-            (_, Some(claim)) => who.claim(claim).filter(|value| fills_a_segment(value))?,
+            (_, Some(claim)) => who.claim(claim).filter(|value| fills_a_segment(value)).ok_or(Miss::Path)?,
             (text, None) => text.replace('*', &ANY.to_string()),
         });
     }
     let pattern = segments.join("/");
-    let Some(wild) = pattern.find([ANY, DEEP]) else { return Some(Some(NameFit::Is(pattern))) };
+    let Some(wild) = pattern.find([ANY, DEEP]) else { return Ok(Some(NameFit::Is(pattern))) };
     let (beginning, rest) = pattern.split_at(wild);
     let is_all_below = rest.chars().eq([DEEP]);
-    Some(match (is_all_below, beginning) {
+    Ok(match (is_all_below, beginning) {
         (true, "") => None,
         (true, _) => Some(NameFit::Under(beginning.to_owned())),
         (false, _) => Some(NameFit::Like { beginning: beginning.to_owned(), pattern }),

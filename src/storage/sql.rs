@@ -279,14 +279,13 @@ fn push_mime(sql: &mut SqlBuf, pattern: &MimePattern) {
         let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
         sql.push("substr(lower(content_type), 1, ").push_number(length).push(") = ").push_value(text);
     };
-    match wanted.strip_suffix('*') {
-        Some(beginning) => start(sql, beginning),
-        None => {
-            sql.push("lower(content_type) = ").push_value(wanted.as_str()).push(" OR ");
-            start(sql, &format!("{wanted};"));
-            sql.push(" OR ");
-            start(sql, &format!("{wanted} "));
-        }
+    if let Some(beginning) = wanted.strip_suffix('*') {
+        start(sql, beginning);
+    } else {
+        sql.push("lower(content_type) = ").push_value(wanted.as_str()).push(" OR ");
+        start(sql, &format!("{wanted};"));
+        sql.push(" OR ");
+        start(sql, &format!("{wanted} "));
     }
 }
 

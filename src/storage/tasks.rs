@@ -325,7 +325,7 @@ impl Work {
         task.total = Some(total);
         task.done += i64::try_from(worked).unwrap_or(i64::MAX);
         task.skipped += i64::try_from(objects.len() - worked).unwrap_or(i64::MAX);
-        task.status = if is_last { "done" } else { "running" }.to_owned();
+        if is_last { "done" } else { "running" }.clone_into(&mut task.status);
         task.updated_at = now;
         if let Some(last) = objects.last() {
             task.last_name.clone_from(&last.name);

@@ -60,7 +60,7 @@ impl UploadClaims {
         if self.url != format!("{}/{key}", bucket.id) || self.bucket_since != bucket.created_at.micros() {
             return Err(invalid_signature());
         }
-        Ok(self.rights.clone())
+        Ok(self.rights.only_for(key))
     }
 
     /// Whether an object that is there may be replaced.

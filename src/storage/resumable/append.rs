@@ -248,13 +248,13 @@ impl Writer {
     async fn leave(&mut self) {
         let (lease, now) = (self.lease, self.app.clock.now());
         let held = std::mem::take(&mut self.held);
-        let leave = move |tx: Tx| async move {
+        let give_back = move |tx: Tx| async move {
             for (part, _) in held {
                 sql::abandon_upload(&tx, lease.tenant, now, part.blob).await?;
             }
             uploads::leave(&tx, lease).await
         };
-        if let Err(error) = self.app.db.write(leave).await {
+        if let Err(error) = self.app.db.write(give_back).await {
             tracing::warn!(%error, "what a write to an upload leaves is left to be found when its time is over");
         }
     }

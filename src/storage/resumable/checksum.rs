@@ -40,7 +40,7 @@ impl Checksum {
     }
 
     /// Whether the bytes are those that were meant.
-    pub(super) fn is_right(self) -> bool {
+    pub(super) fn holds(self) -> bool {
         same(self.context.finish().as_ref(), &self.wanted)
     }
 }

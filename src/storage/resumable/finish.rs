@@ -32,17 +32,14 @@ impl Writer {
     /// Makes the object of all that came, with what is held as its last part.
     pub(super) async fn finish(&mut self) -> Result<(), TusError> {
         let mut parts = uploads::parts(&self.app.db.read().await?, self.lease.tenant, self.lease.upload).await?;
-        let (blob, stored) = match (parts.as_slice(), self.held.as_slice()) {
+        let (blob, stored) = if let ([], [(part, stored)]) = (parts.as_slice(), self.held.as_slice()) {
             // What came in one piece is the object as it is.
-            ([], [(part, stored)]) => {
-                let whole = (BlobId::from(part.blob), *stored);
-                self.held.clear();
-                whole
-            }
-            _ => {
-                parts.extend(self.held.iter().map(|(part, _)| *part));
-                self.join(parts).await?
-            }
+            let whole = (BlobId::from(part.blob), *stored);
+            self.held.clear();
+            whole
+        } else {
+            parts.extend(self.held.iter().map(|(part, _)| *part));
+            self.join(parts).await?
         };
         let made = self.make_object(blob, stored).await;
         if made.is_err() {

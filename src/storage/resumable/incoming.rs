@@ -4,14 +4,15 @@ use std::{convert::Infallible, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
 
 use super::checksum::Checksum;
 use crate::storage::error::StorageError;
 
 /// The most bytes of a segment: as many are lost at most when the process dies, and sent once more.
 const SEGMENT: u64 = 16 * 1024 * 1024;
-/// A segment is also over when nothing has come for so long, so that what is here becomes durable.
-const PAUSE: Duration = Duration::from_secs(1);
+/// As long does a segment wait for more bytes, so that what comes slowly becomes durable, too, and there is news of who sends it.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,25 +61,26 @@ impl Incoming {
 
     /// Whether the bytes are those that were meant, as far as that was said.
     pub(super) fn is_right(&mut self) -> bool {
-        self.checksum.take().is_none_or(Checksum::is_right)
+        self.checksum.take().is_none_or(Checksum::holds)
     }
 
     /// The next segment.
     pub(super) fn segment(&mut self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + '_ {
-        stream::unfold((self, SEGMENT), async |(incoming, room)| {
-            let chunk = incoming.next_chunk(room).await?;
+        let until = Instant::now() + LONGEST;
+        stream::unfold((self, SEGMENT, until), async |(incoming, room, until)| {
+            let chunk = incoming.next_chunk(room, until).await?;
             let room = room - chunk.len() as u64;
-            Some((Ok(chunk), (incoming, room)))
+            Some((Ok(chunk), (incoming, room, until)))
         })
     }
 
-    async fn next_chunk(&mut self, room: u64) -> Option<Bytes> {
+    async fn next_chunk(&mut self, room: u64, until: Instant) -> Option<Bytes> {
         if room == 0 {
             return None;
         }
         while self.next.is_none() && self.end.is_none() {
             // Only the waiting is given up: what comes later is the next segment's.
-            let chunk = tokio::time::timeout(PAUSE, self.body.next()).await.ok()?;
+            let chunk = timeout_at(until, self.body.next()).await.ok()?;
             self.take(chunk);
         }
         let room = usize::try_from(room).unwrap_or(usize::MAX);

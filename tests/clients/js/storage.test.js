@@ -110,6 +110,34 @@ test('a signed address opens one file, for a while', async () => {
   assert.equal(forged.status, 400)
 })
 
+test('a signed address takes one file', async () => {
+  const { path, token } = done(await files.createSignedUploadUrl('signed/up.txt'))
+  const theirs = anonymous().storage.from(bucket)
+  const sent = done(await theirs.uploadToSignedUrl(path, token, Buffer.from('up'), { contentType: 'text/plain', metadata: { colour: 'red' } }))
+  assert.equal(sent.path, 'signed/up.txt')
+  assert.equal(await text(done(await files.download('signed/up.txt'))), 'up')
+  assert.deepEqual(done(await files.info('signed/up.txt')).metadata, { colour: 'red' })
+  const again = await theirs.uploadToSignedUrl(path, token, Buffer.from('again'), { contentType: 'text/plain' })
+  assert.equal(again.error.statusCode, '409')
+  const other = await theirs.uploadToSignedUrl('signed/other.txt', token, Buffer.from('other'), { contentType: 'text/plain' })
+  assert.equal(other.error.statusCode, '400')
+})
+
+test('pages go on by their cursors', async () => {
+  for (const name of ['b.txt', 'deep/1.txt', 'deep/2.txt', 'a.txt']) await put(`pages/${name}`, name)
+  const seen = []
+  let cursor
+  do {
+    const page = done(await files.listV2({ prefix: 'pages/', limit: 2, with_delimiter: true, ...(cursor && { cursor }) }))
+    seen.push(...page.objects.map(({ name }) => name), ...page.folders.map(({ name }) => name))
+    cursor = page.nextCursor
+    assert.equal(page.hasNext, cursor !== undefined)
+  } while (cursor)
+  assert.deepEqual(seen, ['pages/a.txt', 'pages/b.txt', 'pages/deep/'])
+  const newest = done(await files.listV2({ prefix: 'pages/', limit: 1, sortBy: { column: 'created_at', order: 'desc' } }))
+  assert.equal(newest.objects[0].name, 'pages/a.txt')
+})
+
 test('many files are signed in one call, and the missing are named', async () => {
   await put('many/a.txt', 'a')
   const [there, missing] = done(await files.createSignedUrls(['many/a.txt', 'many/none.txt'], 60))

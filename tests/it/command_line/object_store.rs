@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::{Place, Server, words};
@@ -44,14 +45,30 @@ async fn files_lie_in_the_object_store_and_outlive_the_process() {
     let post = |path: &str| http.post(format!("{}{path}", server.url)).header("apikey", &key);
     assert_eq!(post("/storage/v1/bucket").json(&json!({ "name": "plans" })).send().await.unwrap().status(), 200);
     assert_eq!(post("/storage/v1/object/plans/a/b.bin").body(whole.clone()).send().await.unwrap().status(), 200);
+    // A resumable upload, its parts in the store as well; the server is killed in the middle of it.
+    let told = format!("bucketName {},objectName {}", STANDARD.encode("plans"), STANDARD.encode("parts.bin"));
+    let begun = post("/storage/v1/upload/resumable").header("tus-resumable", "1.0.0").header("upload-metadata", told);
+    let begun = begun.header("upload-length", whole.len()).send().await.unwrap();
+    assert_eq!(begun.status(), 201);
+    let upload = begun.headers()["location"].to_str().unwrap().parse::<url::Url>().unwrap().path().to_owned();
+    let send = |server: &Server, offset: usize, end: usize| {
+        let request = http.patch(format!("{}{upload}", server.url)).header("apikey", &key).header("tus-resumable", "1.0.0");
+        let request = request.header("upload-offset", offset).header("content-type", "application/offset+octet-stream");
+        request.body(whole[offset..end].to_vec()).send()
+    };
+    for (offset, end) in [(0, 100_000), (100_000, 100_001)] {
+        assert_eq!(send(&server, offset, end).await.unwrap().status(), 204);
+    }
     drop(server);
     assert!(!place.path("basalt-data/blobs").exists(), "no file lies on this machine");
 
     let server = serve().await;
+    assert_eq!(send(&server, 100_001, whole.len()).await.unwrap().status(), 204);
     let get = |path: &str| http.get(format!("{}/storage/v1/object/{path}", server.url)).header("apikey", &key);
     let reply = get("plans/a/b.bin").send().await.unwrap();
     assert_eq!(reply.status(), 200);
     assert!(reply.bytes().await.unwrap() == whole);
+    assert!(get("plans/parts.bin").send().await.unwrap().bytes().await.unwrap() == whole);
     let part = get("plans/a/b.bin").header("range", "bytes=200000-200009").send().await.unwrap();
     assert_eq!(part.status(), 206);
     assert!(part.bytes().await.unwrap() == whole[200_000..200_010]);

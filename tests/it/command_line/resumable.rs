@@ -100,11 +100,8 @@ impl Uploader<'_> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_survives_broken_connections_and_killed_servers() {
     let place = Place::new().await;
-    let (shown, _) = place.serve().await.stop().await;
-    let key = words(&shown, "sb_secret_")[0].to_owned();
-    let mut uploader = Uploader { server: Some(place.serve().await), place: &place, key, upload: String::new(), http: reqwest::Client::new() };
-    let made = uploader.http.post(format!("{}/storage/v1/bucket", uploader.server().url)).header("apikey", &uploader.key);
-    assert_eq!(made.json(&json!({ "name": "plans" })).send().await.unwrap().status(), 200);
+    let (server, key) = with_bucket(&place).await;
+    let mut uploader = Uploader { server: Some(server), place: &place, key, upload: String::new(), http: reqwest::Client::new() };
 
     let whole: Vec<u8> = (0..3_000_000_u32).map(|n| u8::try_from(n.wrapping_mul(31) % 251).unwrap()).collect();
     uploader.begin("large.bin", whole.len()).await;
@@ -129,4 +126,70 @@ async fn an_upload_survives_broken_connections_and_killed_servers() {
     let read = uploader.http.get(format!("{}/storage/v1/object/plans/large.bin", uploader.server().url)).header("apikey", &uploader.key);
     assert!(read.send().await.unwrap().bytes().await.unwrap() == whole);
     uploader.server.take().unwrap().stop().await;
+}
+
+/// A place with a bucket `plans`, a server, and its secret key.
+async fn with_bucket(place: &Place) -> (Server, String) {
+    let (shown, _) = place.serve().await.stop().await;
+    let key = words(&shown, "sb_secret_")[0].to_owned();
+    let server = place.serve().await;
+    let made = reqwest::Client::new().post(format!("{}/storage/v1/bucket", server.url)).header("apikey", &key);
+    assert_eq!(made.json(&json!({ "name": "plans" })).send().await.unwrap().status(), 200);
+    (server, key)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_passes_through_little_memory() {
+    const SIZE: usize = 400 << 20;
+    let place = Place::new().await;
+    let (server, key) = with_bucket(&place).await;
+    let http = reqwest::Client::new();
+    let pieces = vec![bytes::Bytes::from(vec![7; 1 << 20]); SIZE >> 20];
+    let body = || reqwest::Body::wrap_stream(futures_util::stream::iter(pieces.clone().into_iter().map(Ok::<_, std::io::Error>)));
+
+    let before = server.forget_peak();
+    let posted = http.post(format!("{}/storage/v1/object/plans/raw", server.url)).header("apikey", &key).body(body()).send().await.unwrap();
+    assert_eq!(posted.status(), 200);
+    server.has_grown_little(before, "an upload");
+
+    let before = server.forget_peak();
+    let told = format!("bucketName {},objectName {}", STANDARD.encode("plans"), STANDARD.encode("resumable"));
+    let resumable = http.post(format!("{}{UPLOADS}", server.url)).header("apikey", &key).header("tus-resumable", "1.0.0");
+    let resumable = resumable.header("upload-metadata", told).header("upload-length", SIZE).header("content-type", "application/offset+octet-stream");
+    assert_eq!(resumable.body(body()).send().await.unwrap().status(), 201);
+    server.has_grown_little(before, "a resumable upload");
+
+    for name in ["raw", "resumable"] {
+        let before = server.forget_peak();
+        let mut read = http.get(format!("{}/storage/v1/object/plans/{name}", server.url)).header("apikey", &key).send().await.unwrap();
+        let mut size = 0;
+        while let Some(piece) = read.chunk().await.unwrap() {
+            assert!(piece.iter().all(|byte| *byte == 7));
+            size += piece.len();
+        }
+        assert_eq!(size, SIZE);
+        server.has_grown_little(before, "a download");
+    }
+    server.stop().await;
+}
+
+#[cfg(target_os = "linux")]
+impl Server {
+    /// Forgets how much memory the process has had at most, and answers how much it has, in KiB.
+    fn forget_peak(&self) -> u64 {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let value = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
+        value.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn has_grown_little(&self, before: u64, by: &str) {
+        let grown = self.memory("VmHWM:").saturating_sub(before);
+        assert!(grown <= 32 * 1024, "{by} took {grown} KiB");
+    }
 }

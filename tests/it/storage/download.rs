@@ -29,6 +29,7 @@ async fn a_file_is_told_about_in_its_headers() {
     }
     let info = get(&service, "info/files/a.txt").await.json();
     assert_eq!((&info["name"], &info["bucket_id"], &info["size"]), (&"a.txt".into(), &"files".into(), &5.into()));
+    assert_eq!(info["metadata"], serde_json::json!({}), "stock clients want an object");
     assert_eq!(get(&app.nobody(), "info/public/open/a.txt").await.json()["content_type"], "text/plain");
     assert_eq!(get(&service, "info/authenticated/files/a.txt").await.json()["etag"], read.header("etag"));
 }
@@ -109,20 +110,74 @@ async fn a_file_is_saved_under_a_name() {
 async fn nothing_that_could_run_is_served_as_it_is() {
     let app = app().await;
     let service = app.service();
-    for (n, kind) in
-        ["text/html", "TEXT/HTML;charset=x", "text/html;x", "image/svg+xml", "application/xhtml+xml", "message/rfc822", "text/xml", "<script>"]
-            .into_iter()
-            .enumerate()
-    {
-        let path = format!("open/active{n}");
-        let uploader = service.clone().header("content-type", kind);
-        assert_eq!(uploader.send(Method::POST, &format!("/storage/v1/object/{path}"), "<script>").await.status, 200);
-        let read = get(&app.nobody(), &format!("public/{path}")).await;
-        let inert = ["text/plain; charset=utf-8", "application/octet-stream"].contains(&read.header("content-type"));
-        assert!(inert || read.header("content-security-policy").contains("sandbox"), "{kind}: {:?}", read.headers);
-        assert_eq!(read.header("x-content-type-options"), "nosniff");
+    let bare = service.clone();
+    for (n, (name, kind)) in ACTIVE.iter().enumerate() {
+        let path = format!("open/{n}/{name}");
+        let uploader = if kind.is_empty() { bare.clone() } else { service.clone().header("content-type", kind) };
+        assert_eq!(uploader.send(Method::POST, &format!("/storage/v1/object/{path}"), "<script>").await.status, 200, "{kind}");
+        let signed = service.post(&format!("/storage/v1/object/sign/{path}"), serde_json::json!({ "expiresIn": 60 })).await.json();
+        let signed = signed["signedURL"].as_str().unwrap().strip_prefix("/object/").unwrap().to_owned();
+        for door in [format!("public/{path}"), path.clone(), format!("authenticated/{path}"), signed] {
+            let read = get(&service, &door).await;
+            assert_eq!(read.text(), "<script>", "{door}");
+            let inert = ["text/plain; charset=utf-8", "application/octet-stream"].contains(&read.header("content-type"));
+            let caged =
+                read.header("content-security-policy").contains("default-src 'none'") && read.header("content-security-policy").contains("sandbox");
+            assert!(inert || caged, "{name} {kind}: {:?}", read.headers);
+            assert_eq!(read.header("x-content-type-options"), "nosniff");
+        }
     }
 }
+
+/// Names and types of files in which a browser would run something, or might be talked into it.
+const ACTIVE: [(&str, &str); 46] = [
+    ("a.html", "text/html"),
+    ("a.HTML", "TEXT/HTML"),
+    ("a.htm", "text/html; charset=utf-8"),
+    ("a.html", "text/html;x"),
+    ("a.html", "text/html;"),
+    ("a.html", "text/html ; charset=x"),
+    ("a.html", " text/html"),
+    ("a.html", "text/html,text/plain"),
+    ("a.html", "text/plain,text/html"),
+    ("a.html", "text/ html"),
+    ("a.html", "text /html"),
+    ("a.html", "text"),
+    ("a.html", "html"),
+    ("a.html", "/"),
+    ("a.html", "*/*"),
+    ("a.html", "<script>"),
+    ("a.html", "text/html\u{e9}"),
+    ("a.html", ""),
+    ("x.html.", ""),
+    ("x.html;.png", ""),
+    ("a.shtml", "text/x-server-parsed-html"),
+    ("a.svg", "image/svg+xml"),
+    ("a.svg", "image/svg+xml;charset=utf-8"),
+    ("a.SVG", "IMAGE/SVG+XML"),
+    ("a.svgz", "image/svg+xml-compressed"),
+    ("a.svg", "image/svg-xml"),
+    ("a.xhtml", "application/xhtml+xml"),
+    ("a.xht", "application/XHTML+xml; x"),
+    ("a.xml", "text/xml"),
+    ("a.xml", "application/xml"),
+    ("a.xsl", "text/xsl"),
+    ("a.xslt", "application/xslt+xml"),
+    ("a.rss", "application/rss+xml"),
+    ("a.atom", "application/atom+xml"),
+    ("a.rdf", "application/rdf+xml"),
+    ("a.mathml", "application/mathml+xml"),
+    ("a.mht", "message/rfc822"),
+    ("a.mhtml", "multipart/related"),
+    ("a.eml", "message/global"),
+    ("a.bin", "multipart/x-mixed-replace; boundary=x"),
+    ("a.js", "text/javascript"),
+    ("a.mjs", "application/javascript"),
+    ("a.js", "application/x-javascript"),
+    ("a.css", "text/css"),
+    ("a.swf", "application/x-shockwave-flash"),
+    ("a.hta", "application/hta"),
+];
 
 #[tokio::test]
 async fn a_row_whose_bytes_are_gone_says_so() {

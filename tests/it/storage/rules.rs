@@ -388,6 +388,8 @@ async fn rules_explain_themselves() {
         );
         assert_eq!(client.get("/storage/v1/rules").await.status, 403);
     }
+    let three = service.post("/storage/v1/rules/can", json!({ "action": "select", "bucket": "files", "key": "a" })).await;
+    assert_eq!(refusal(&three), "400 400 Error InvalidRequest: body/action select is three: ask for get, list or sign");
     let shown = service.get("/storage/v1/rules").await.json();
     assert_eq!(shown["rules"].as_array().unwrap().len(), 7);
     assert_eq!(shown["presets"]["own_folder"]["path"], "{user_id}/**");

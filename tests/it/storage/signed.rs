@@ -27,7 +27,7 @@ async fn a_signed_url_opens_its_object_for_a_while() {
     assert_eq!(read.header("cache-control"), "private");
     assert!(read.header("expires").ends_with(" GMT"));
     let saved = open(&app.nobody(), &format!("{url}&download=mine.txt")).await;
-    assert!(saved.header("content-disposition").starts_with("attachment; filename=\"mine.txt\""));
+    assert!(saved.header("content-disposition").starts_with("attachment; filename=mine.txt;"));
     assert_eq!(open(&app.nobody().header("range", "bytes=1-2"), &url).await.text(), "el");
     assert_eq!(app.nobody().head(&format!("/storage/v1{url}")).await.header("content-length"), "5");
     // Whoever brings a key of its own reads by the URL all the same.
@@ -107,6 +107,26 @@ async fn a_signed_url_is_of_its_tenant() {
     assert_eq!(app.nobody().get(&format!("/t/other/storage/v1{theirs}")).await.text(), "theirs");
     assert!(app.nobody().get(&format!("/t/other/storage/v1{ours}")).await.status.is_client_error());
     assert!(open(&other, &ours).await.status.is_client_error());
+}
+
+#[tokio::test]
+async fn a_signed_url_outlives_a_new_key_and_ends_with_its_own() {
+    let app = app().await;
+    put_ok(&app.service(), "files/a", "hello").await;
+    let down = sign(&app.service(), "files/a", 600).await;
+    let up = app.service().post("/storage/v1/object/upload/sign/files/b", json!({})).await.json();
+    let up = format!("/storage/v1{}", up["url"].as_str().unwrap());
+    let keys = "/admin/v1/tenants/default/signing-keys";
+    let old = app.operator().get(keys).await.json()[0]["kid"].as_str().unwrap().to_owned();
+    assert_eq!(app.operator().post(&format!("{keys}/rotate"), json!({})).await.status, 201);
+    app.app.clock.advance(Duration::from_secs(5));
+    assert_eq!(open(&app.nobody(), &down).await.text(), "hello");
+    assert_eq!(app.nobody().send(Method::PUT, &up, "x").await.status, 200);
+
+    assert_eq!(app.operator().delete(&format!("{keys}/{old}")).await.status, 204);
+    app.app.clock.advance(Duration::from_secs(5));
+    assert_eq!(open(&app.nobody(), &down).await.json()["code"], "InvalidJWT");
+    assert_eq!(app.nobody().send(Method::PUT, &up, "x").await.json()["code"], "InvalidJWT");
 }
 
 #[tokio::test]

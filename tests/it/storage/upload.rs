@@ -181,6 +181,39 @@ async fn a_body_that_breaks_off_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn many_slow_uploads_leave_the_database_free() {
+    let app = app().await;
+    let service = app.service();
+    let uploads: Vec<_> = (0..50)
+        .map(|n| {
+            let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+            let pieces = futures_util::stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|piece| (piece, receiver)));
+            let client = service.clone();
+            let uploading = async move { upload(&client, Method::POST, &format!("files/slow{n}"), Body::from_stream(pieces)).await };
+            (sender, tokio::spawn(uploading))
+        })
+        .collect();
+    for (sender, _) in &uploads {
+        sender.send(Ok(Bytes::from_static(b"be"))).await.unwrap();
+    }
+    let under_way = async || {
+        let conn = app.app.db.read().await.unwrap();
+        conn.query("SELECT count(*) FROM loose_blobs WHERE state = 'uploading'").fetch_one::<(i64,)>().await.unwrap().0
+    };
+    while under_way().await < 50 {
+        tokio::task::yield_now().await;
+    }
+    put_ok(&service, "files/quick", "quick").await;
+    assert_eq!(get(&service, "files/quick").await.text(), "quick");
+    for (sender, uploading) in uploads {
+        sender.send(Ok(Bytes::from_static(b"gun"))).await.unwrap();
+        drop(sender);
+        assert_eq!(uploading.await.unwrap().status, 200);
+    }
+    assert_eq!(get(&service, "files/slow49").await.text(), "begun");
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_not_there_takes_nothing() {
     let app = app().await;
     assert_snapshot!(refusal(&put(&app.service(), "nowhere/a", "a").await), @"400 404 Bucket not found NoSuchBucket: Bucket not found");
