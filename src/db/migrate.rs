@@ -40,6 +40,9 @@ migrations![
     "0011_imported_tokens",
     "0012_providers",
     "0030_record_answers",
+    "0031_changes",
+    "0032_deleted_employees",
+    "0033_replaced_payslips",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.
