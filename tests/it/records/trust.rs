@@ -123,7 +123,7 @@ async fn what_was_approved_stays_and_is_corrected_by_a_new_run() {
         (slip(&correction, 1, Some(&paid)), 400, "23514"),
         (slip(&correction, 1, Some(&unpaid)), 400, "23514"),
         (slip(&correction, 0, Some(&nobody)), 409, "23503"),
-        (slip(&run, 0, Some(&paid)), 409, "PT409"),
+        (slip(&run, 3, Some(&paid)), 409, "PT409"),
     ] {
         refused(service.post("/rest/v1/payslips", row).await, status, code);
     }
