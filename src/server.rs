@@ -79,7 +79,7 @@ pub fn work() -> Registry {
         |app| Box::pin(auth::keep_swept(app)),
     );
     auth::jobs(registry)
-        .periodic("forgetting answers to writes that were done once", records::SWEEP_EVERY, |app| Box::pin(records::keep_swept(app)))
+        .periodic("forgetting answers to writes and deleted employees", records::SWEEP_EVERY, |app| Box::pin(records::keep_swept(app)))
         .periodic("removing bytes that no object names", storage::SWEEP_EVERY, |app| Box::pin(storage::keep_swept(app)))
 }
 

@@ -45,6 +45,9 @@ migrations![
     "0020_storage_tasks",
     "0021_uploads",
     "0030_record_answers",
+    "0031_changes",
+    "0032_deleted_employees",
+    "0033_replaced_payslips",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.

@@ -20,6 +20,7 @@ use super::{
     error::{RestError, RestResult},
     execute::Context,
     function::{FUNCTIONS, Function},
+    history::Author,
     idempotency::Once,
     job::{Ask, Job},
     parse::Door,
@@ -113,7 +114,7 @@ fn options(door: Door) -> Response {
 
 async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Parts, body: Body) -> RestResult<Response> {
     let asker = Asker::of(&caller.principal);
-    let context = Context { tenant: caller.tenant.id, now: app.clock.now() };
+    let context = Context { tenant: caller.tenant.id, now: app.clock.now(), author: Some(Author::here()), key: Arc::clone(&app.master_key) };
     let settings = &caller.tenant.settings.records;
     if door == Door::Batch {
         if parts.method != Method::POST {
@@ -121,9 +122,9 @@ async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Part
         }
         let body = read_body(app, body).await?;
         let batch = Batch::parse(asker, settings.aggregates, &body)?;
-        let (clock, key, place) = (app.clock.clone(), Arc::clone(&app.master_key), context.clone());
+        let (clock, place) = (app.clock.clone(), context.clone());
         let once = once(app, caller, parts, &body)?;
-        let run = move |tx: Arc<Tx>| async move { batch.run(&tx, &place, &clock, &key).await };
+        let run = move |tx: Arc<Tx>| async move { batch.run(&tx, &place, &clock).await };
         return Ok(write(app, context, once, false, run).await?.into_response());
     }
     let resolver = Resolver {
@@ -227,7 +228,7 @@ impl IntoResponse for RestError {
             answer.header(header::CONTENT_RANGE, "*/*");
         }
         if let Some(version) = self.version {
-            answer.version(version);
+            answer.version(version.get());
         }
         answer.into_response()
     }

@@ -3,10 +3,7 @@
 //! Each operation is planned like a request that comes alone, with the same rights, when its turn comes: what an earlier one made can be
 //! named as `{"$ref": "dept.0.id"}` in a body and as `{$ref:dept.0.id}` in a path.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
@@ -24,7 +21,6 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    crypto::MasterKey,
     db::{Timestamp, Tx},
 };
 
@@ -77,14 +73,14 @@ impl Batch {
             return Err(wrong(format!("a ref is letters, digits, _ and -, not \"{name}\"")));
         }
         names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(wrong(format!("the ref \"{}\" is there twice", pair[0])));
+        if let Some([name, ..]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(wrong(format!("the ref \"{name}\" is there twice")));
         }
         Ok(Self { operations: said.ops, asker, aggregates })
     }
 
     /// Does all of it.
-    pub(super) async fn run(&self, tx: &Tx, context: &Context, clock: &Clock, key: &Arc<MasterKey>) -> RestResult<Answer> {
+    pub(super) async fn run(&self, tx: &Tx, context: &Context, clock: &Clock) -> RestResult<Answer> {
         let began = clock.now();
         let resolver = Resolver {
             catalog: Catalog::built_in(),
@@ -92,13 +88,13 @@ impl Batch {
             tenant: context.tenant.number(),
             now: context.now,
             aggregates: self.aggregates,
-            key,
+            key: &context.key,
         };
         let mut known: HashMap<&str, Json> = HashMap::new();
         let mut results = Vec::with_capacity(self.operations.len());
         for (index, operation) in self.operations.iter().enumerate() {
             let at = |mut error: RestError| {
-                error.operation = Some(index);
+                error.operation = u8::try_from(index).ok();
                 error
             };
             check_time(began, clock).map_err(at)?;

@@ -275,7 +275,12 @@ impl Draft {
 }
 
 fn built_in_tables() -> Vec<Table> {
-    vec![departments(), employees(), employee_private(), job_assignments(), compensations(), payroll_runs(), payslips()]
+    let mut tables = vec![departments(), employees(), employee_private(), job_assignments(), compensations(), payroll_runs(), payslips()];
+    let of = |what: &str| format!("What was changed in {what}: who, when, before and after");
+    tables.push(changes("changes", Group::System, &of("departments, employees and their assignments")));
+    tables.push(changes("personal_changes", Group::Personal, &(of("what concerns persons") + ", as keyed hashes")));
+    tables.push(changes("pay_changes", Group::Pay, &(of("pay, runs and slips") + ", as keyed hashes")));
+    tables
 }
 
 fn departments() -> Table {
@@ -469,9 +474,35 @@ fn payslips() -> Table {
         .required()
         .default(Default::Json("{}"))
         .column("document_path", Type::Text, Pay, "Where the slip lies in storage: its name inside the bucket")
+        .column("replaces_id", Type::Uuid, Pay, "In a run of the type correction: the slip of an approved run that this one stands for instead")
         .unique(&["run_id", "employee_id"])
         .refers("run_id", "payroll_runs", true)
+        .refers("replaces_id", "payslips", true)
         .refers("employee_id", "employees", true)
         .owned_by("employee_id")
         .done()
+}
+
+fn changes(name: &str, group: Group, about: &str) -> Table {
+    let mut table = Draft::new(name, group, about)
+        .column("id", Type::Uuid, group, "Sorted by time")
+        .required()
+        .column("table_name", Type::Text, group, "The table")
+        .required()
+        .column("row_id", Type::Uuid, group, "The row's key")
+        .required()
+        .column("action", Type::Text, group, "What was done")
+        .required()
+        .words(&["insert", "update", "delete"])
+        .column("changed_at", Type::Timestamp, group, "When")
+        .required()
+        .column("actor", Type::Text, group, "What asked for it: user, key, service_role")
+        .required()
+        .column("actor_id", Type::Uuid, group, "Which user or key")
+        .column("request_id", Type::Text, group, "The request, as the log names it")
+        .column("changes", Type::Json, group, "By column: old and new")
+        .required()
+        .0;
+    table.read_only = true;
+    table
 }

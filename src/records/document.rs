@@ -13,7 +13,7 @@ use crate::{app::App, db::Type};
 
 /// A table's path with all its methods.
 pub(super) fn routes(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
-    let item = json!({
+    let mut item = json!({
         "get": read_operation(table, &format!("list_{}", table.name), &format!("{}.", table.about), Vec::new()),
         "head": operation(table, &format!("count_{}", table.name), "The headers that GET would have: with `Prefer: count=exact`, how many rows there are.", &filters(table), json!({ "200": { "description": "No body" }, "206": { "description": "No body; there are more rows" } })),
         "post": post(table),
@@ -21,7 +21,14 @@ pub(super) fn routes(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRo
         "patch": patch(table),
         "delete": conflicts(operation(table, &format!("delete_{}", table.name), "Removes the rows that the filters name; without any the answer is 400.", &writes(table), written(table, "The rows as they were, with `Prefer: return=representation`", 200))),
     });
-    let schemas = vec![(row_name(table), row_schema(table)), (change_name(table), change_schema(table)), ("RestError".to_owned(), error_schema())];
+    let mut schemas = vec![(row_name(table), row_schema(table)), ("RestError".to_owned(), error_schema())];
+    if table.read_only {
+        for method in ["post", "put", "patch", "delete"] {
+            item.as_object_mut().map(|item| item.shift_remove(method));
+        }
+    } else {
+        schemas.push((change_name(table), change_schema(table)));
+    }
     (schemas.into_iter().map(|(name, schema)| (name, into_schema(schema))).collect(), paths(&format!("/rest/v1/{}", table.name), item), router)
 }
 
@@ -113,7 +120,8 @@ pub(super) fn function_route(function: &Function, router: MethodRouter<App>) -> 
     post["requestBody"] = json!({ "required": true, "content": {
         "application/json": { "schema": { "type": "object", "required": required, "properties": members } }
     } });
-    (Vec::new(), paths(&format!("/rest/v1/rpc/{}", function.name), json!({ "get": get, "post": post })), router)
+    let item = if function.only_writes() { json!({ "post": post }) } else { json!({ "get": get, "post": post }) };
+    (Vec::new(), paths(&format!("/rest/v1/rpc/{}", function.name), item), router)
 }
 
 fn totals_schema() -> Json {
@@ -378,9 +386,10 @@ mod tests {
     fn every_table_is_described() {
         for table in Catalog::built_in().tables() {
             let (schemas, paths, _) = routes(table, MethodRouter::new());
-            assert_eq!(schemas.len(), 3);
+            assert_eq!(schemas.len(), if table.read_only { 2 } else { 3 });
             let item = &paths.paths[&format!("/rest/v1/{}", table.name)];
-            assert!(item.get.is_some() && item.post.is_some() && item.patch.is_some() && item.delete.is_some());
+            assert!(item.get.is_some());
+            assert!([&item.post, &item.put, &item.patch, &item.delete].into_iter().all(|operation| operation.is_some() != table.read_only));
         }
     }
 }

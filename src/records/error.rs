@@ -2,7 +2,7 @@
 //!
 //! One table of statuses for both databases: a code decides its status wherever it was made.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, num::NonZero};
 
 use http::StatusCode;
 use serde_json::{Value as Json, json};
@@ -26,9 +26,9 @@ pub struct RestError {
     /// What would be right.
     pub hint: Option<String>,
     /// The version that the row has, for who must read it again.
-    pub version: Option<i64>,
+    pub version: Option<NonZero<i64>>,
     /// Which operation of a batch was refused.
-    pub operation: Option<usize>,
+    pub operation: Option<u8>,
     /// What only the log may see.
     pub cause: Option<String>,
 }

@@ -1,19 +1,23 @@
 //! Runs plans: reads on a connection of their own, each write in one transaction with everything that hangs on it.
 
-use std::sync::Arc;
+use std::{collections::HashMap, num::NonZero, sync::Arc};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::{
     catalog::{Catalog, Column, Table},
     error::{RestError, RestResult},
+    history::{self, Author, Change, Row},
     parse::Count,
     plan::{Delete, Expr, Guard, Insert, Missing, OnConflict, Read, Scalar, Update},
     render::{self, Beside},
+    resolve::Cell,
+    rules,
     sql::{self, Attempt},
 };
 use crate::{
+    crypto::MasterKey,
     db::{Conn, Dialect, Timestamp, Tx, Value},
     error::{Constraint, ConstraintKind, Error, Result},
     tenants::TenantId,
@@ -71,7 +75,7 @@ async fn count(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr, heav
 }
 
 /// Rows up to which even an estimate counts: what a planner supposes of few rows may rest on rows that the caller can't see.
-const COUNTED: i64 = 100_000;
+const COUNTED: i64 = 10_000;
 
 async fn estimate(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr) -> Result<i64> {
     let query = conn.query_built(render::count_up_to(conn.dialect(), tenant, table, filter, COUNTED + 1));
@@ -96,6 +100,8 @@ pub(super) enum Write {
     UpdateEach(Vec<Update>),
     /// Removes rows.
     Delete(Delete),
+    /// Brings back an employee that was removed.
+    Undelete(Uuid),
 }
 
 /// What is asked of a write besides what it does.
@@ -125,6 +131,10 @@ pub(super) struct Context {
     pub tenant: TenantId,
     /// The present moment.
     pub now: Timestamp,
+    /// Who writes; none where no history is kept.
+    pub author: Option<Author>,
+    /// What hashes, and seals, what is kept of it.
+    pub key: Arc<MasterKey>,
 }
 
 /// Runs a write inside a transaction, which is to be undone as a whole when this fails: when it touches what it may not, or more than it
@@ -148,11 +158,12 @@ pub(super) async fn write(tx: &Tx, context: &Context, write: &Write, wishes: &Wi
         Write::Delete(plan) => {
             let found = targets(tx, tenant, &plan.table, &plan.filter, &plan.allowed, &plan.guard).await?;
             check_wishes(found.len(), wishes)?;
-            let ids = ids_of(&found);
-            let rows = represent(tx, tenant, &ids, wishes).await?;
-            delete(tx, tenant, plan, &ids).await?;
-            return Ok(Written { touched: found, made_any: false, rows });
+            let touched: Vec<(Uuid, i64)> = found.iter().map(|(id, version, _)| (*id, *version)).collect();
+            let rows = represent(tx, tenant, &ids_of(&touched), wishes).await?;
+            delete(tx, context, plan, found).await?;
+            return Ok(Written { touched, made_any: false, rows });
         }
+        Write::Undelete(id) => (undelete(tx, context, *id).await?, false),
     };
     check_wishes(touched.len(), wishes)?;
     let rows = represent(tx, tenant, &ids_of(&touched), wishes).await?;
@@ -184,27 +195,63 @@ pub(super) fn not_single(rows: usize) -> RestError {
 }
 
 /// Makes rows and what hangs on them.
-pub(super) async fn insert(tx: &Conn, context: &Context, plan: &Insert) -> RestResult<Vec<(Uuid, i64)>> {
+pub(super) async fn insert(tx: &Tx, context: &Context, plan: &Insert) -> RestResult<Vec<(Uuid, i64)>> {
     if plan.rows.is_empty() {
         return Ok(Vec::new());
     }
     let tenant = context.tenant;
+    let merges = matches!(&plan.conflict, Some(conflict) if matches!(conflict.then, OnConflict::Update(..)));
+    let before = if merges { existing(tx, tenant, plan).await? } else { HashMap::new() };
     let query = tx.query_built(render::insert(tx.dialect(), tenant, context.now, plan));
-    let inserted = match query.fetch_all::<(Uuid, i64)>().await {
+    let inserted = match query.fetch_all::<(Uuid, i64, String)>().await {
         Ok(inserted) => inserted,
         Err(error) => return Err(explain(tx, tenant, error, Attempt::Insert(plan)).await),
     };
-    let ids: Vec<Uuid> = inserted.iter().map(|(id, _)| *id).collect();
+    let ids: Vec<Uuid> = inserted.iter().map(|(id, ..)| *id).collect();
     if plan.table.searchable {
-        let updates = matches!(&plan.conflict, Some(conflict) if matches!(conflict.then, OnConflict::Update(..)));
-        sql::index_employees(tx, tenant, &ids, updates).await?;
+        sql::index_employees(tx, tenant, &ids, merges).await?;
     }
-    let merged = matches!(&plan.conflict, Some(conflict) if matches!(conflict.then, OnConflict::Update(..)));
-    if merged && ids.len() < plan.rows.len() {
+    if merges && ids.len() < plan.rows.len() {
         return Err(policy(&plan.table));
     }
     check_new(tx, tenant, &plan.table, &ids, &plan.check).await?;
-    Ok(inserted)
+    written(tx, context, &plan.table, before, inserted).await
+}
+
+/// The rows that are there already of those that are to be made, held until they are changed.
+async fn existing(tx: &Tx, tenant: TenantId, plan: &Insert) -> RestResult<HashMap<Uuid, Row>> {
+    let Some(conflict) = &plan.conflict else { return Ok(HashMap::new()) };
+    let mut filter = Expr::Always;
+    for name in &conflict.columns {
+        let Some(place) = plan.columns.iter().position(|column| column.name == *name) else { return Ok(HashMap::new()) };
+        let values = plan.rows.iter().map(|row| row[place].clone()).filter(|value| !matches!(value, Value::Null(_))).collect();
+        filter = filter.and(Expr::In(Scalar::column(&plan.columns[place]), values));
+    }
+    let found = targets(tx, tenant, &plan.table, &filter, &Expr::Always, &Guard::default()).await?;
+    Ok(found.into_iter().map(|(id, _, row)| (id, row)).collect())
+}
+
+/// Keys and versions of rows that were written, once they and what they were have passed.
+async fn written(
+    tx: &Tx,
+    context: &Context,
+    table: &Table,
+    mut before: HashMap<Uuid, Row>,
+    rows: Vec<(Uuid, i64, String)>,
+) -> RestResult<Vec<(Uuid, i64)>> {
+    let (mut touched, mut done) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for (id, version, row) in rows {
+        touched.push((id, version));
+        done.push(Change { id, old: before.remove(&id), new: Some(serde_json::from_str(&row).map_err(Error::from)?) });
+    }
+    settle(tx, context, table, &done).await?;
+    Ok(touched)
+}
+
+/// What every change must pass, and what is kept of it.
+async fn settle(tx: &Tx, context: &Context, table: &Table, done: &[Change]) -> RestResult<()> {
+    rules::check(tx, context, table, done).await?;
+    Ok(history::note(tx, context, table, done).await?)
 }
 
 /// Every new row must be one that the caller may make.
@@ -220,7 +267,7 @@ fn policy(table: &Table) -> RestError {
     RestError::new("42501", format!("new row violates row-level security policy for table \"{}\"", table.name))
 }
 
-async fn update(tx: &Conn, context: &Context, plan: &Update, wishes: &Wishes) -> RestResult<Vec<(Uuid, i64)>> {
+async fn update(tx: &Tx, context: &Context, plan: &Update, wishes: &Wishes) -> RestResult<Vec<(Uuid, i64)>> {
     let tenant = context.tenant;
     if plan.set.is_empty() && plan.guard.must_exist.is_none() {
         return Ok(Vec::new());
@@ -228,19 +275,21 @@ async fn update(tx: &Conn, context: &Context, plan: &Update, wishes: &Wishes) ->
     let found = targets(tx, tenant, &plan.table, &plan.filter, &plan.allowed, &plan.guard).await?;
     check_most(found.len(), wishes)?;
     if found.is_empty() || plan.set.is_empty() {
-        return Ok(found);
+        return Ok(found.into_iter().map(|(id, version, _)| (id, version)).collect());
     }
-    let query = tx.query_built(render::update(tx.dialect(), tenant, context.now, plan, &sql::id_list(&ids_of(&found))));
-    let updated = match query.fetch_all::<(Uuid, i64)>().await {
+    let ids: Vec<Uuid> = found.iter().map(|(id, ..)| *id).collect();
+    let query = tx.query_built(render::update(tx.dialect(), tenant, context.now, plan, &sql::id_list(&ids)));
+    let updated = match query.fetch_all::<(Uuid, i64, String)>().await {
         Ok(updated) => updated,
         Err(error) => return Err(explain(tx, tenant, error, Attempt::Update(plan)).await),
     };
     if plan.table.searchable && plan.set.iter().any(|(column, _)| is_searched(column)) {
         let names_changed = plan.set.iter().any(|(column, _)| matches!(column.name.as_str(), "given_name" | "family_name" | "display_name"))
             && !plan.set.iter().any(|(column, _)| column.name == "name_sort");
-        sql::index_employees(tx, tenant, &ids_of(&updated), names_changed).await?;
+        sql::index_employees(tx, tenant, &ids, names_changed).await?;
     }
-    Ok(updated)
+    let before = found.into_iter().map(|(id, _, row)| (id, row)).collect();
+    written(tx, context, &plan.table, before, updated).await
 }
 
 fn is_searched(column: &Column) -> bool {
@@ -253,11 +302,11 @@ fn denied_rows(table: &Table) -> RestError {
 
 /// The rows that a write names, held until it is done: each must be one that may be written, in the state that was asked for. Rows that can
 /// be seen and not be written are refused, not passed over in silence.
-async fn targets(tx: &Conn, tenant: TenantId, table: &Table, filter: &Expr, allowed: &Expr, guard: &Guard) -> RestResult<Vec<(Uuid, i64)>> {
+async fn targets(tx: &Conn, tenant: TenantId, table: &Table, filter: &Expr, allowed: &Expr, guard: &Guard) -> RestResult<Vec<(Uuid, i64, Row)>> {
     let query = tx.query_built(render::select_targets(tx.dialect(), tenant, table, filter, allowed, guard.version.as_ref()));
-    let found = query.fetch_all::<(Uuid, i64, bool, Option<i64>)>().await?;
+    let found = query.fetch_all::<(Uuid, i64, bool, Option<i64>, String)>().await?;
     if let Some(versions) = &guard.versions
-        && let Some((.., version)) = found.iter().find(|(.., version)| !version.is_some_and(|version| versions.contains(&version)))
+        && let Some((.., version, _)) = found.iter().find(|(.., version, _)| !version.is_some_and(|version| versions.contains(&version)))
     {
         return Err(changed(*version));
     }
@@ -270,10 +319,10 @@ async fn targets(tx: &Conn, tenant: TenantId, table: &Table, filter: &Expr, allo
         }
         _ => {}
     }
-    if found.iter().any(|(_, _, allowed, _)| !allowed) {
+    if found.iter().any(|(_, _, allowed, ..)| !allowed) {
         return Err(denied_rows(table));
     }
-    Ok(found.into_iter().map(|(id, version, ..)| (id, version)).collect())
+    found.into_iter().map(|(id, version, .., row)| Ok((id, version, serde_json::from_str(&row).map_err(Error::from)?))).collect()
 }
 
 /// The refusal of a write whose row is not in the state that it was asked for.
@@ -283,21 +332,77 @@ fn changed(version: Option<i64>) -> RestError {
         Some(version) => error.details(format!("The current version is {version}.")).hint("Read the row again, and decide again."),
         None => error.details("There is no such row."),
     };
-    error.version = version;
+    error.version = version.and_then(NonZero::new);
     error
 }
 
-async fn delete(tx: &Conn, tenant: TenantId, plan: &Delete, ids: &[Uuid]) -> RestResult<()> {
-    if ids.is_empty() {
+async fn delete(tx: &Tx, context: &Context, plan: &Delete, found: Vec<(Uuid, i64, Row)>) -> RestResult<()> {
+    if found.is_empty() {
         return Ok(());
     }
+    let tenant = context.tenant;
+    let ids: Vec<Uuid> = found.iter().map(|(id, ..)| *id).collect();
     if plan.table.searchable {
-        sql::forget_employees(tx, tenant, ids).await?;
+        keep_employees(tx, context, &found).await?;
+        sql::forget_employees(tx, tenant, &ids).await?;
     }
-    match tx.query_built(render::delete(tx.dialect(), tenant, &plan.table, &sql::id_list(ids))).execute().await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(explain(tx, tenant, error, Attempt::Delete(plan, ids)).await),
+    if let Err(error) = tx.query_built(render::delete(tx.dialect(), tenant, &plan.table, &sql::id_list(&ids))).execute().await {
+        return Err(explain(tx, tenant, error, Attempt::Delete(plan, &ids)).await);
     }
+    let done: Vec<Change> = found.into_iter().map(|(id, _, row)| Change { id, old: Some(row), new: None }).collect();
+    settle(tx, context, &plan.table, &done).await
+}
+
+/// The table whose rows go with their employee.
+fn private_table() -> RestResult<&'static Arc<Table>> {
+    Ok(Catalog::built_in().table(PRIVATE).ok_or_else(|| Error::internal("the catalog has no private rows"))?)
+}
+
+const PRIVATE: &str = "employee_private";
+
+fn place_of_deleted(tenant: TenantId, id: Uuid) -> String {
+    format!("deleted_employees/{}/{id}", tenant.number())
+}
+
+/// Puts aside what employees were, with what goes with them, for who wants them back.
+async fn keep_employees(tx: &Tx, context: &Context, found: &[(Uuid, i64, Row)]) -> RestResult<()> {
+    let (tenant, table) = (context.tenant, private_table()?);
+    let ids: Vec<Uuid> = found.iter().map(|(id, ..)| *id).collect();
+    let private = targets(tx, tenant, table, &touched(table, &ids), &Expr::Always, &Guard::default()).await?;
+    let mut private: HashMap<Uuid, Row> = private.into_iter().map(|(id, _, row)| (id, row)).collect();
+    for (id, _, row) in found {
+        let contents = json!({ "employees": row, PRIVATE: private.get(id) }).to_string();
+        let sealed = context.key.seal(&place_of_deleted(tenant, *id), contents.as_bytes());
+        sql::changes::keep_deleted(tx, tenant, context.now, *id, sealed).await?;
+    }
+    let gone: Vec<Change> = private.drain().map(|(id, row)| Change { id, old: Some(row), new: None }).collect();
+    Ok(history::note(tx, context, table, &gone).await?)
+}
+
+/// Makes an employee again as it was, if what it refers to is still there and nobody has its keys.
+async fn undelete(tx: &Tx, context: &Context, id: Uuid) -> RestResult<Vec<(Uuid, i64)>> {
+    let tenant = context.tenant;
+    let Some(sealed) = sql::changes::take_deleted(tx, tenant, id).await? else {
+        return Err(RestError::new("PT404", "no employee with this id was deleted").details(format!("Key (id)=({id}) is not there.")));
+    };
+    let contents: Json = serde_json::from_slice(&context.key.open(&place_of_deleted(tenant, id), &sealed)?).map_err(Error::from)?;
+    let mut touched = Vec::new();
+    for name in ["employees", PRIVATE] {
+        let (Some(row), Some(table)) = (contents[name].as_object(), Catalog::built_in().table(name)) else { continue };
+        let plan = as_it_was(table, row, context.now)?;
+        touched.push(insert(tx, context, &plan).await?);
+    }
+    Ok(touched.into_iter().next().unwrap_or_default())
+}
+
+fn as_it_was(table: &Arc<Table>, row: &Row, now: Timestamp) -> RestResult<Insert> {
+    let value = |column: &Arc<Column>| match column.name.as_str() {
+        "version" => Ok(Value::I64(row.get("version").and_then(Json::as_i64).unwrap_or_default() + 1)),
+        "updated_at" => Ok(Value::Timestamp(now)),
+        name => Cell::Json(row.get(name).cloned().unwrap_or_default()).typed(column.kind),
+    };
+    let values = table.columns.iter().map(value).collect::<RestResult<Vec<_>>>()?;
+    Ok(Insert { table: Arc::clone(table), columns: table.columns.clone(), rows: vec![values], conflict: None, check: Expr::Always })
 }
 
 fn touched(table: &Table, ids: &[Uuid]) -> Expr {
@@ -316,7 +421,7 @@ async fn represent(tx: &Conn, tenant: TenantId, ids: &[Uuid], wishes: &Wishes) -
     let query = tx.query_built(render::select(tx.dialect(), tenant, &read, &Beside::Value(&key)));
     let mut rows = query.fetch_all::<(String, Uuid)>().await?;
     if read.order.is_empty() {
-        let place: std::collections::HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let place: HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
         rows.sort_by_key(|(_, id)| place.get(id).copied());
     }
     Ok(Some(rows.into_iter().map(|(row, _)| row).collect()))

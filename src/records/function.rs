@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     catalog::{Catalog, Table},
     error::{RestError, RestResult},
+    execute::Write,
     parse::{Aggregate, QueryString},
     plan::{Comparison, Expr, Output, Read},
     resolve::{Resolver, parse_value},
@@ -47,6 +48,7 @@ enum Kind {
     SearchEmployees,
     OrgTree,
     PayrollTotals,
+    UndeleteEmployee,
 }
 
 const fn argument(name: &'static str, kind: Type, required: bool, about: &'static str) -> Argument {
@@ -81,6 +83,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         table: "payslips",
         arguments: &[argument("run_id", Type::Uuid, true, "The run")],
         kind: Kind::PayrollTotals,
+    },
+    Function {
+        name: "undelete_employee",
+        about: "Brings back an employee that was deleted in the last 90 days, with what concerned the person, and answers it",
+        table: "employees",
+        arguments: &[argument("id", Type::Uuid, true, "The employee")],
+        kind: Kind::UndeleteEmployee,
     },
 ];
 
@@ -123,7 +132,24 @@ impl Function {
                 Ok(read)
             }
             Kind::PayrollTotals => totals(resolver, table, given, query),
+            Kind::UndeleteEmployee => {
+                Err(RestError::new("25006", "cannot execute INSERT in a read-only transaction").hint("Call the function by POST."))
+            }
         }
+    }
+
+    /// Whether it changes something, and is called by POST alone.
+    pub(super) fn only_writes(&self) -> bool {
+        self.kind == Kind::UndeleteEmployee
+    }
+
+    /// What it is to write, if it is one that writes.
+    pub(super) fn write(&self, resolver: &Resolver<'_>, given: &Arguments) -> RestResult<Option<Write>> {
+        if !self.only_writes() {
+            return Ok(None);
+        }
+        resolver.may_make_any(self.table())?;
+        Ok(given.id("id").map(Write::Undelete))
     }
 
     /// Reads the arguments: a JSON object, or parameters of the URL.

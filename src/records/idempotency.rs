@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     answer::Answer,
     error::{RestError, RestResult},
-    sql::answers,
+    sql::{answers, changes},
 };
 use crate::{
     app::App,
@@ -109,11 +109,19 @@ fn fingerprint(method: &Method, target: &str, headers: &HeaderMap, body: &[u8]) 
     sha256(&text)
 }
 
-/// How often answers that are over are looked for.
+/// How often what is over is looked for.
 pub const SWEEP_EVERY: std::time::Duration = std::time::Duration::from_hours(1);
 
-/// Forgets answers that are over, in all tenants.
+/// Seconds for which a deleted employee can be brought back.
+const UNDELETED: i64 = 90 * 86_400;
+
+/// Forgets answers, and deleted employees, whose time is over, in all tenants.
 pub async fn keep_swept(app: App) -> Result<()> {
-    let before = app.clock.now().plus_seconds(-KEPT);
-    app.db.write(move |tx| async move { answers::forget_before(&tx, before).await }).await
+    let now = app.clock.now();
+    app.db
+        .write(move |tx| async move {
+            answers::forget_before(&tx, now.plus_seconds(-KEPT)).await?;
+            changes::forget_deleted_before(&tx, now.plus_seconds(-UNDELETED)).await
+        })
+        .await
 }

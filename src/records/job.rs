@@ -12,10 +12,10 @@ use super::{
     catalog::Table,
     error::{RestError, RestResult},
     execute::{self, Context, Wishes, Write, Written},
-    function::Function,
+    function::{Arguments, Function},
     parse::{Door, IfMatch, Missing, Prefer, QueryString, Resolution, Return, TxEnd},
     plan::{Output, Read},
-    resolve::{MAX_ROWS, Resolver, Upsert, bad_range},
+    resolve::{MAX_ROWS, Resolver, Upsert, bad_range, has_key, names_one_row},
     shape::{Kind, Shape},
 };
 use crate::{
@@ -23,6 +23,9 @@ use crate::{
     error::Error,
     tenants::TenantId,
 };
+
+/// Rows that one request changes each in its own way, at the most: others wait until they are done.
+const CHANGES: usize = 1000;
 
 /// What a request says.
 pub(super) struct Ask<'r> {
@@ -106,11 +109,10 @@ impl Ask<'_> {
         let shape = Shape::of(&self.every("accept").collect::<Vec<_>>().join(","))?;
         let asked = Asked { ask: self, resolver, table, query, prefer, shape };
         match (self.method, self.door) {
-            (&Method::GET | &Method::HEAD, Door::Table) => asked.read(None),
+            (&Method::GET | &Method::HEAD, Door::Table) | (&Method::POST, Door::Query) => asked.read(None),
             (&Method::GET | &Method::HEAD, Door::Search) => asked.search(given),
-            (&Method::GET | &Method::HEAD | &Method::POST, Door::Function) => asked.read(function.map(|function| (function, given))),
+            (&Method::GET | &Method::HEAD | &Method::POST, Door::Function) => asked.call(function, given),
             (method, Door::Function) => Err(RestError::new("PGRST101", format!("Cannot use the {method} method on RPC"))),
-            (&Method::POST, Door::Query) => asked.read(None),
             (&Method::POST, Door::Table) => asked.post(),
             (&Method::PUT, Door::Table) => asked.put(),
             (&Method::PATCH, Door::Table) => asked.patch(),
@@ -162,15 +164,24 @@ impl Asked<'_> {
         self.read(None)
     }
 
-    fn read(self, call: Option<(&Function, Vec<(String, String)>)>) -> RestResult<Job> {
+    fn call(mut self, function: Option<&Function>, given: Vec<(String, String)>) -> RestResult<Job> {
+        let Some(function) = function else { return self.read(None) };
+        self.resolver.may_read(&self.table)?;
+        let arguments = function.arguments(self.ask.method, given, self.ask.body)?;
+        if *self.ask.method == Method::POST
+            && let Some(write) = function.write(self.resolver, &arguments)?
+        {
+            self.prefer.returning = Some(Return::Representation);
+            return self.write(write);
+        }
+        self.read(Some((function, arguments)))
+    }
+
+    fn read(self, call: Option<(&Function, Arguments)>) -> RestResult<Job> {
         let is_stream = self.shape.kind.is_stream() && *self.ask.method != Method::HEAD;
         let mut read = match call {
             None => self.resolver.read(&self.table, &self.query, is_stream)?,
-            Some((function, given)) => {
-                self.resolver.may_read(&self.table)?;
-                let arguments = function.arguments(self.ask.method, given, self.ask.body)?;
-                function.read(self.resolver, &arguments, &self.query, is_stream)?
-            }
+            Some((function, arguments)) => function.read(self.resolver, &arguments, &self.query, is_stream)?,
         };
         if *self.ask.method == Method::GET {
             within_range(&mut read, self.ask.headers)?;
@@ -180,7 +191,7 @@ impl Asked<'_> {
         if is_stream && !is_paged {
             read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
         }
-        let may_be_one = self.shape.kind == Kind::Object || read.limit == Some(1) || self.resolver.names_one_row(&self.table, &self.query);
+        let may_be_one = self.shape.kind == Kind::Object || read.limit == Some(1) || names_one_row(&self.table, &self.query);
         if may_be_one && !read.is_grouped() {
             read.version = self.resolver.version(&self.table).ok();
         }
@@ -221,9 +232,14 @@ impl Asked<'_> {
         if body::is_array(self.ask.content_type(), self.ask.body) {
             let rows = body::read_changes(self.ask.body, self.query.columns.as_deref())?;
             // One row without its key is the row that the filters name, as on PostgREST.
-            if rows.rows.len() > 1 || self.resolver.has_key(&self.table, &self.query, &rows.keys) {
+            if rows.rows.len() > 1 || has_key(&self.table, &self.query, &rows.keys) {
                 if if_match.is_some() {
                     return Err(RestError::new("PGRST100", "If-Match can't be used with many rows").hint("Give each row its version."));
+                }
+                if rows.rows.len() > CHANGES {
+                    return Err(
+                        RestError::new("PGRST413", format!("at most {CHANGES} rows can be changed at a time")).hint("Send fewer rows at a time.")
+                    );
                 }
                 let plans = self.resolver.update_each(&self.table, &self.query, rows)?;
                 return self.write(Write::UpdateEach(plans));
@@ -353,7 +369,7 @@ impl ReadJob {
 /// A query string with room for another cursor.
 fn without_cursor(query: &str) -> String {
     let others = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("after=cursor."));
-    others.map(|part| format!("{part}&")).collect()
+    others.flat_map(|part| [part, "&"]).collect()
 }
 
 /// Rows in one page of an answer that is sent as it is read.
@@ -412,6 +428,7 @@ impl WriteJob {
     fn answer(&self, written: Written) -> RestResult<Answer> {
         let total = if self.form.prefer.count.is_some() { written.touched.len().to_string() } else { "*".to_owned() };
         let (status, range) = match self.write {
+            Write::Undelete(_) => (StatusCode::OK, format!("0-0/{total}")),
             Write::Insert(_) if self.method == Method::PUT => {
                 (if written.made_any { StatusCode::CREATED } else { StatusCode::NO_CONTENT }, format!("*/{total}"))
             }

@@ -1,6 +1,8 @@
 //! The statements that no plan makes: the search's own tables, and what tells why SQLite refused.
 
 pub(super) mod answers;
+pub(super) mod changes;
+pub(super) mod rules;
 
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -185,6 +187,10 @@ pub async fn delete_rows_of(tx: &Conn, tenant: TenantId) -> Result<()> {
     tx.query("UPDATE departments SET head_employee_id = NULL WHERE tenant_id = $1").bind(tenant).execute().await?;
     for sql in [
         "DELETE FROM record_answers WHERE tenant_id = $1",
+        "DELETE FROM changes WHERE tenant_id = $1",
+        "DELETE FROM personal_changes WHERE tenant_id = $1",
+        "DELETE FROM pay_changes WHERE tenant_id = $1",
+        "DELETE FROM deleted_employees WHERE tenant_id = $1",
         "DELETE FROM employee_search WHERE tenant_id = $1",
         "DELETE FROM payslips WHERE tenant_id = $1",
         "DELETE FROM payroll_runs WHERE tenant_id = $1",

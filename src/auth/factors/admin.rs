@@ -50,7 +50,7 @@ pub(in crate::auth) struct FactorChanges {
     #[serde(default, deserialize_with = "default_if_null")]
     friendly_name: String,
     /// The number that codes are sent to from now on, with its country.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_if_null")]
     phone: String,
 }
 

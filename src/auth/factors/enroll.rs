@@ -46,7 +46,7 @@ pub(in crate::auth) struct FactorEnrolment {
     #[serde(default, deserialize_with = "default_if_null")]
     issuer: String,
     /// The number that codes are sent to, with its country, for `phone`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "default_if_null")]
     phone: String,
 }
 

@@ -196,7 +196,7 @@ impl<P: FnMut(Progress) + Send> Import<'_, P> {
         let query = QueryString { on_conflict: Some(key.split(',').map(str::to_owned).collect()), ..QueryString::default() };
         let body = Body { keys: columns.iter().map(ToString::to_string).collect(), rows };
         let plan = resolver.insert(table, &query, body, Upsert { resolution: Some(Resolution::Ignore), missing: Missing::Default })?;
-        let context = execute::Context { tenant: self.tenant, now: self.now };
+        let context = execute::Context { tenant: self.tenant, now: self.now, author: None, key: Arc::clone(&self.app.master_key) };
         self.app.db.write(move |tx| async move { Ok(execute::insert(&tx, &context, &plan).await?.len()) }).await
     }
 

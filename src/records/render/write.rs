@@ -15,7 +15,7 @@ use crate::{
     tenants::TenantId,
 };
 
-/// The statement that makes rows and answers the key of each, and its version, which is 1 for a new one. One row is bound value by value; many come as one JSON array, so that the statement's text does not
+/// The statement that makes rows and answers of each its key, its version, which is 1 for a new one, and what it is now, as JSON. One row is bound value by value; many come as one JSON array, so that the statement's text does not
 /// depend on how many there are.
 pub(crate) fn insert(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &Insert) -> SqlBuf {
     let mut renderer = Renderer::new(dialect, tenant);
@@ -38,7 +38,7 @@ pub(crate) fn insert(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &
     renderer.buf
 }
 
-/// The statement that changes the rows with these keys, a JSON array, and answers keys and versions.
+/// The statement that changes the rows with these keys, a JSON array, and answers what [`insert`] does.
 pub(crate) fn update(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &Update, ids: &str) -> SqlBuf {
     let mut renderer = Renderer::new(dialect, tenant);
     let alias = renderer.alias();
@@ -58,8 +58,8 @@ pub(crate) fn update(dialect: Dialect, tenant: TenantId, now: Timestamp, plan: &
     renderer.buf
 }
 
-/// The statement that finds the rows that a write is about to touch: key, version, whether it may be written, and the version as the asker
-/// sees it. PostgreSQL holds them until the write is done, and waits for them in one order; SQLite has one writer.
+/// The statement that finds the rows that a write is about to touch: key, version, whether it may be written, the version as the asker sees
+/// it, and what it is, as JSON. PostgreSQL holds them until the write is done, and waits for them in one order; SQLite has one writer.
 pub(crate) fn select_targets(dialect: Dialect, tenant: TenantId, table: &Table, filter: &Expr, allowed: &Expr, version: Option<&Scalar>) -> SqlBuf {
     let mut renderer = Renderer::new(dialect, tenant);
     let alias = renderer.alias();
@@ -74,6 +74,8 @@ pub(crate) fn select_targets(dialect: Dialect, tenant: TenantId, table: &Table, 
         Some(version) => renderer.scalar(alias, version),
         None => drop(renderer.buf.pick("NULL", "NULL::bigint")),
     }
+    renderer.buf.push(", ");
+    renderer.whole(table);
     renderer.tenants_rows(&table.name, alias);
     renderer.buf.push(" AND ");
     renderer.expr(alias, filter);
@@ -157,6 +159,26 @@ impl Renderer {
     }
 
     fn returning(&mut self, table: &Table) {
-        self.buf.push(" RETURNING ").push_ident(key(table)).push(", version");
+        self.buf.push(" RETURNING ").push_ident(key(table)).push(", version, ");
+        self.whole(table);
+    }
+
+    /// All of the row at hand as one JSON text, whoever may see it.
+    fn whole(&mut self, table: &Table) {
+        self.buf.pick("json_object(", "(SELECT row_to_json(x)::text FROM (SELECT ");
+        for (index, column) in table.columns.iter().enumerate() {
+            self.buf.push(if index == 0 { "" } else { ", " });
+            if !self.is_sqlite() {
+                self.buf.push_ident(&column.name);
+                continue;
+            }
+            self.buf.push_literal(&column.name);
+            match column.kind {
+                Type::Json => self.buf.push(", json(").push_ident(&column.name).push(")"),
+                Type::Bool => self.buf.push(", CASE ").push_ident(&column.name).push(" WHEN 1 THEN json('true') WHEN 0 THEN json('false') END"),
+                _ => self.buf.push(", ").push_ident(&column.name),
+            };
+        }
+        self.buf.pick(")", ") AS x)");
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 
 pub(super) use self::read::bad_range;
 pub(super) use self::value::{Cell, parse_value};
-pub(super) use self::write::{Body, Upsert};
+pub(super) use self::write::{Body, Upsert, has_key, names_one_row};
 
 /// Rows that one answer has at the most; what is beyond is told by `Content-Range`.
 pub(super) const MAX_ROWS: i64 = 1000;

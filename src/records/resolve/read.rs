@@ -173,7 +173,7 @@ impl Resolver<'_> {
             if said.orders.is_empty() {
                 read.order = Vec::new();
             }
-            self.order_of_groups(&read)?;
+            check_order_of_groups(&read)?;
             check_groups(&read)?;
         }
         Ok(read)
@@ -200,7 +200,7 @@ impl Resolver<'_> {
                     if item.inner {
                         filter = filter.and(Expr::Exists(Box::new(embedded.embed.clone())));
                     }
-                    show(&mut output, item, &embedded)?;
+                    show(&mut output, item, &embedded);
                     embeds.push(embedded);
                 }
             }
@@ -274,22 +274,6 @@ impl Resolver<'_> {
         Ok(Embedded { alias: item.alias.clone(), name: item.name.clone(), embed })
     }
 
-    /// Rows that were put together have no order but that of what they were grouped by.
-    fn order_of_groups(&self, read: &Read) -> RestResult<()> {
-        let is_grouped_by = |order: &Order| {
-            let OrderBy::Value(by) = &order.by else { return false };
-            read.output.iter().any(|member| matches!(member, Output::Value { value, .. } if value.is_same(by)))
-        };
-        match read.order.iter().find(|order| !is_grouped_by(order)) {
-            None => Ok(()),
-            Some(order) => {
-                let name = if let OrderBy::Value(by) = &order.by { by.column.name.as_str() } else { "search" };
-                let message = format!("column \"{}.{name}\" must appear in the GROUP BY clause or be used in an aggregate function", read.table.name);
-                Err(RestError::new("42803", message))
-            }
-        }
-    }
-
     fn order(&self, sight: &Sight<'_>, said: &Said<'_>, found: Option<Terms>) -> RestResult<Vec<Order>> {
         let Some((_, terms)) = said.orders.last() else {
             return Ok(by_relevance(sight.level, found));
@@ -331,20 +315,19 @@ fn not_embedded(name: &str) -> RestError {
 }
 
 /// Puts the embedded resource into the row: as a member, or its own members when it is spread. One that selects nothing only filters.
-fn show(output: &mut Vec<Output>, item: &EmbedItem, embedded: &Embedded) -> RestResult<()> {
+fn show(output: &mut Vec<Output>, item: &EmbedItem, embedded: &Embedded) {
     let embed = &embedded.embed;
     if embed.read.output.is_empty() {
-        return Ok(());
+        return;
     }
     if !item.spread {
         output.push(Output::Embed { key: embedded.key().to_owned(), embed: embed.clone() });
-        return Ok(());
+        return;
     }
     for member in &embed.read.output {
         let lifted = Embed { read: Read { output: vec![member.clone()], ..embed.read.clone() }, ..embed.clone() };
         output.push(Output::Lifted { key: member.key().to_owned(), embed: lifted });
     }
-    Ok(())
 }
 
 fn is_count(items: &[SelectItem]) -> bool {
@@ -362,6 +345,22 @@ fn check_aggregate(function: Aggregate, kind: Type) -> RestResult<()> {
     }
     Err(RestError::new("42883", format!("function {}({}) does not exist", function.name(), type_name(kind)))
         .hint("No function matches the given name and argument types. You might need to add explicit type casts."))
+}
+
+/// Rows that were put together have no order but that of what they were grouped by.
+fn check_order_of_groups(read: &Read) -> RestResult<()> {
+    let is_grouped_by = |order: &Order| {
+        let OrderBy::Value(by) = &order.by else { return false };
+        read.output.iter().any(|member| matches!(member, Output::Value { value, .. } if value.is_same(by)))
+    };
+    match read.order.iter().find(|order| !is_grouped_by(order)) {
+        None => Ok(()),
+        Some(order) => {
+            let name = if let OrderBy::Value(by) = &order.by { by.column.name.as_str() } else { "search" };
+            let message = format!("column \"{}.{name}\" must appear in the GROUP BY clause or be used in an aggregate function", read.table.name);
+            Err(RestError::new("42803", message))
+        }
+    }
 }
 
 /// What rows can be grouped by: values of theirs, and what one row that they refer to says.

@@ -43,6 +43,22 @@ pub(crate) struct Upsert {
     pub missing: Missing,
 }
 
+/// Values for columns, and the rows in which all of them may be changed.
+type Changes = (Vec<(Arc<Column>, Value)>, Expr);
+
+/// Whether a body with these keys names each of its rows.
+pub(crate) fn has_key(table: &Table, query: &QueryString, keys: &[String]) -> bool {
+    let key = query.on_conflict.as_ref().filter(|columns| !columns.is_empty()).unwrap_or(&table.primary_key);
+    key.iter().all(|column| keys.contains(column))
+}
+
+/// Whether the filters name one row by a key.
+pub(crate) fn names_one_row(table: &Table, query: &QueryString) -> bool {
+    let named: Vec<&str> = query.filters.iter().filter_map(|filter| if filter.path.is_empty() { equals(&filter.what) } else { None }).collect();
+    let has = |key: &[String]| key.iter().all(|column| named.contains(&column.as_str()));
+    has(&table.primary_key) || table.uniques.iter().any(|unique| has(&unique.columns))
+}
+
 impl Resolver<'_> {
     /// What a POST is to make.
     pub(crate) fn insert(&self, table: &Arc<Table>, query: &QueryString, body: Body, upsert: Upsert) -> RestResult<Insert> {
@@ -161,10 +177,9 @@ impl Resolver<'_> {
         Ok(updates)
     }
 
-    /// Whether a body with these keys names each of its rows.
-    pub(crate) fn has_key(&self, table: &Table, query: &QueryString, keys: &[String]) -> bool {
-        let key = query.on_conflict.as_ref().filter(|columns| !columns.is_empty()).unwrap_or(&table.primary_key);
-        key.iter().all(|column| keys.contains(column))
+    /// Whether the asker may make any row of the table.
+    pub(crate) fn may_make_any(&self, table: &Arc<Table>) -> RestResult<()> {
+        if self.asker.access(table).row(Action::Insert, table) == Rows::All { Ok(()) } else { Err(self.denied_table(&table.name)) }
     }
 
     fn updatable(&self, table: &Arc<Table>) -> RestResult<Access> {
@@ -176,13 +191,7 @@ impl Resolver<'_> {
     }
 
     /// The values that a row is given, and the rows in which all of them may be changed.
-    fn changes(
-        &self,
-        table: &Arc<Table>,
-        access: &Access,
-        given: &[(usize, Arc<Column>)],
-        mut row: Vec<Option<Cell>>,
-    ) -> RestResult<(Vec<(Arc<Column>, Value)>, Expr)> {
+    fn changes(&self, table: &Arc<Table>, access: &Access, given: &[(usize, Arc<Column>)], mut row: Vec<Option<Cell>>) -> RestResult<Changes> {
         let mut allowed = Expr::Always;
         let mut set = Vec::new();
         for (index, column) in given {
@@ -218,13 +227,6 @@ impl Resolver<'_> {
         self.scalar(table, "version")
     }
 
-    /// Whether the filters name one row by a key.
-    pub(crate) fn names_one_row(&self, table: &Table, query: &QueryString) -> bool {
-        let named: Vec<&str> = query.filters.iter().filter_map(|filter| if filter.path.is_empty() { equals(&filter.what) } else { None }).collect();
-        let has = |key: &[String]| key.iter().all(|column| named.contains(&column.as_str()));
-        has(&table.primary_key) || table.uniques.iter().any(|unique| has(&unique.columns))
-    }
-
     /// The rows that a write names and what must be so before: `If-Match`, or `version=eq.N` beside filters that name one row. Elsewhere
     /// that is a filter like any other.
     fn guarded_target(&self, table: &Arc<Table>, query: &QueryString, if_match: Option<IfMatch>) -> RestResult<(Expr, Guard)> {
@@ -238,7 +240,7 @@ impl Resolver<'_> {
             };
         }
         let mut query = query.clone();
-        if guard.versions.is_none() && self.names_one_row(table, &query) {
+        if guard.versions.is_none() && names_one_row(table, &query) {
             let place = query.filters.iter().position(|filter| filter.path.is_empty() && equals(&filter.what) == Some("version"));
             if let Some(Condition::Compare { operand: Operand::Text(text), .. }) = place.map(|place| query.filters.remove(place).what) {
                 guard.version = Some(self.version(table)?);

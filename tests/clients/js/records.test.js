@@ -177,6 +177,91 @@ describe('writing', () => {
   })
 })
 
+describe('reading more', () => {
+  const all = () => mine('employee_number').order('employee_number')
+  const numbers = async (query) => done(await query).map((row) => row.employee_number.slice(mark.length + 1))
+
+  test('patterns, lists of patterns and JSON find rows', async () => {
+    assert.deepEqual(await numbers(all().filter('display_name', 'match', '^(Ada|Grace)')), ['1', '2'])
+    assert.deepEqual(await numbers(all().filter('display_name', 'imatch', '^GRACE')), ['1'])
+    assert.deepEqual(await numbers(all().likeAnyOf('given_name', ['A%', 'G%'])), ['1', '2'])
+    assert.deepEqual(await numbers(all().ilikeAllOf('display_name', ['%a%', '%LOVELACE%'])), ['2'])
+    assert.deepEqual(await numbers(all().contains('custom', {})), ['1', '2', '3'])
+    assert.deepEqual(await numbers(all().containedBy('custom', { a: 1 })), ['1', '2', '3'])
+    assert.deepEqual(await numbers(all().filter('manager_id', 'not.isdistinct', boss.id)), ['2', '3'])
+  })
+
+  test('embeds are counted, spread and ordered by', async () => {
+    const [counted] = done(await hr.from('departments').select('code, employees(count)').eq('id', department.id))
+    assert.deepEqual(counted.employees, [{ count: 3 }])
+    const [spread] = done(await mine('given_name, ...departments!employees_department_id_fkey(code)').eq('id', ada.id))
+    assert.deepEqual(spread, { given_name: 'Ada', code: `${mark}-d1` })
+    const ordered = done(await mine('given_name, manager:manager_id(display_name)').not('manager_id', 'is', null).order('manager(display_name)').order('employee_number'))
+    assert.deepEqual(ordered.map((row) => row.given_name), ['Ada', '娜'])
+  })
+
+  test('counts are planned, nulls are stripped, aggregates are off', async () => {
+    assert.equal((await mine('id', { count: 'planned', head: true })).count, 3)
+    assert.equal((await mine('id', { count: 'estimated' }).limit(1)).count, 3)
+    const [row] = done(await mine('given_name, manager_id').eq('id', boss.id).stripNulls())
+    assert.deepEqual(row, { given_name: 'Grace' })
+    assert.equal((await mine('id.count()')).error.code, 'PGRST123')
+  })
+
+  test('functions are called by either method', async () => {
+    const found = done(await admin.rpc('search_employees', { q: `lovelace${mark}` }).select('id'))
+    assert.deepEqual(found, [{ id: ada.id }])
+    const tree = done(await admin.rpc('org_tree', { root: boss.id }, { get: true }).select('employee_number').order('employee_number'))
+    assert.equal(tree.length, 3)
+    assert.equal((await admin.rpc('no_such_function')).error.code, 'PGRST202')
+  })
+
+  test('pages follow a cursor, and the form that clients write themselves', async () => {
+    const page = () => hr.from('employees').select('employee_number, _cursor').eq('department_id', department.id).order('hired_on').order('employee_number').limit(2)
+    const first = done(await page())
+    const next = done(await page().filter('after', 'cursor', first.at(-1)._cursor))
+    assert.deepEqual([...first, ...next].map((row) => row.employee_number), [1, 2, 3].map((n) => `${mark}-${n}`))
+    const written = all().order('hired_on').or(`hired_on.gt.1999-05-01,and(hired_on.eq.1999-05-01,employee_number.gt.${mark}-1)`)
+    assert.deepEqual(await numbers(written), ['2', '3'])
+  })
+})
+
+describe('writing safely', () => {
+  const department = async () => done(await admin.from('departments').insert({ code: unique('s'), name: 'x' }).select().single())
+
+  test('a row is changed in the version that was read', async () => {
+    const row = await department()
+    done(await admin.from('departments').update({ name: 'y' }).eq('id', row.id).eq('version', 1))
+    const late = await admin.from('departments').update({ name: 'z' }).eq('id', row.id).eq('version', 1)
+    assert.deepEqual([late.status, late.error.code, late.error.details], [412, 'PT412', 'The current version is 2.'])
+    const headed = await admin.from('departments').update({ name: 'z' }).eq('id', row.id).setHeader('If-Match', '"2"').select('version').single()
+    assert.equal(done(headed).version, 3)
+  })
+
+  test('a write with a key is done once', async () => {
+    const code = unique('once')
+    const write = (name) => admin.from('departments').insert({ code, name }).setHeader('Idempotency-Key', code).select().single()
+    const [first, second] = await Promise.all([write('x'), write('x')])
+    assert.deepEqual(done(first), done(second))
+    assert.equal((await write('y')).status, 422)
+  })
+
+  test('no more rows are touched than may be', async () => {
+    const [one, two] = [await department(), await department()]
+    const refused = await admin.from('departments').update({ name: 'z' }).in('id', [one.id, two.id]).maxAffected(1)
+    assert.equal(refused.error.code, 'PGRST124')
+    assert.equal(done(await admin.from('departments').select('id').in('id', [one.id, two.id]).eq('name', 'z')).length, 0)
+  })
+
+  test('a deleted employee comes back', async () => {
+    const row = done(await admin.from('employees').insert({ employee_number: unique('gone'), display_name: 'Gone' }).select().single())
+    done(await admin.from('employees').delete().eq('id', row.id))
+    assert.equal(done(await admin.rpc('undelete_employee', { id: row.id }).select('display_name').single()).display_name, 'Gone')
+    const kept = done(await admin.from('changes').select('action').eq('row_id', row.id).order('id'))
+    assert.deepEqual(kept.map((entry) => entry.action), ['insert', 'delete', 'insert'])
+  })
+})
+
 describe('refusals', () => {
   const refused = async (query, status, code) => {
     const answer = await query

@@ -120,6 +120,34 @@ def test_rows_are_inserted_upserted_updated_and_deleted(service):
     assert employees().select("id").eq("id", created["id"]).execute().data == []
 
 
+def test_a_row_is_changed_in_the_version_that_was_read(service):
+    row = service.table("departments").insert({"code": unique(MARK), "name": "x"}).execute().data[0]
+    changed = service.table("departments").update({"name": "y"}).eq("id", row["id"]).eq("version", 1).execute().data
+    assert [row["version"] for row in changed] == [2]
+    with pytest.raises(PostgrestAPIError) as refusal:
+        service.table("departments").update({"name": "z"}).eq("id", row["id"]).eq("version", 1).execute()
+    assert (refusal.value.code, refusal.value.details) == ("PT412", "The current version is 2.")
+
+
+def test_functions_are_called(service, company):
+    tree = service.rpc("org_tree", {"root": company.boss["id"]}).execute().data
+    assert {row["id"] for row in tree} == {company.boss["id"], company.ada["id"], company.li["id"]}
+    found = service.rpc("search_employees", {"q": f"{MARK}-3"}, get=True).execute().data
+    assert found[0]["id"] == company.li["id"]
+
+
+def test_pages_follow_a_cursor(mine):
+    page = lambda: mine("given_name", "_cursor").order("hired_on").order("employee_number").limit(2)
+    first = page().execute()
+    following = page().filter("after", "cursor", first.data[-1]["_cursor"]).execute()
+    assert names(first) + names(following) == ["Grace", "Ada", "娜"]
+
+
+def test_rows_come_as_csv(mine):
+    lines = mine("given_name").order("employee_number").csv().execute().data.split()
+    assert lines == ["given_name", "Grace", "Ada", "娜"]
+
+
 def test_refusals_have_the_codes_of_the_wire(service, company):
     employees = lambda: service.table("employees")
     same = {key: company.ada[key] for key in ("employee_number", "given_name", "family_name", "display_name", "status", "hired_on")}

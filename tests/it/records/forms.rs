@@ -204,6 +204,25 @@ async fn pages_are_ordered_by_what_rows_refer_to_and_counted_in_every_way() {
 }
 
 #[tokio::test]
+async fn what_is_many_is_estimated() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    for chunk in 0..11 {
+        let rows: Vec<Value> = (0..1_000).map(|n| json!({ "code": format!("{chunk}-{n}"), "name": "x" })).collect();
+        assert_eq!(service.post("/rest/v1/departments", json!(rows)).await.status, 201);
+    }
+    for count in ["planned", "estimated"] {
+        let page = service.clone().header("prefer", &format!("count={count}")).get("/rest/v1/departments?limit=1&select=id&name=eq.x").await;
+        assert_eq!(page.status, 206, "{}", page.text());
+        let total: i64 = page.header("content-range").rsplit('/').next().unwrap().parse().unwrap();
+        assert!(total > 10_000, "{total}");
+    }
+    let many: Vec<Value> = (0..1_001).map(|n| json!({ "code": format!("0-{n}"), "name": "y" })).collect();
+    let refused = service.patch("/rest/v1/departments?on_conflict=code", json!(many)).await;
+    assert_eq!((refused.status.as_u16(), refused.json()["code"].as_str()), (413, Some("PGRST413")));
+}
+
+#[tokio::test]
 async fn one_row_is_put_by_its_key() {
     let app = TestApp::new().await;
     let service = app.service().header("prefer", "return=representation");

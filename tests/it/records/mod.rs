@@ -7,4 +7,5 @@ mod paging;
 mod rights;
 mod safe;
 mod search;
+mod trust;
 mod wire;
