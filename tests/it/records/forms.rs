@@ -54,13 +54,13 @@ async fn rows_are_put_together_where_the_tenant_allows_it() {
     ] {
         let (status, body) = get(&service, query).await;
         assert_eq!(status, 200, "{query}: {body}");
-        if !rows.is_null() {
-            assert_eq!(body, rows, "{query}");
-        } else {
+        if rows.is_null() {
             let mut groups: Vec<String> =
                 body.as_array().unwrap().iter().map(|row| format!("{} {}", row["departments"]["code"], row["count"])).collect();
             groups.sort();
             assert_eq!(groups, ["\"dev\" 2", "\"hr\" 1"]);
+        } else {
+            assert_eq!(body, rows, "{query}");
         }
     }
     let (_, average) = get(&service, "payslips?select=gross_minor.avg()&status=eq.final").await;

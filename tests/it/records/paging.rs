@@ -29,7 +29,7 @@ async fn walk(client: &Client, query: &str) -> Vec<Vec<String>> {
         let reply = client.get(&uri(&format!("/rest/v1/employees?{query}&after=cursor.{cursor}"))).await;
         assert_eq!(reply.status, 200, "{query}: {}", reply.text());
         pages.push(numbers(&reply.json()));
-        cursor = reply.header("next-cursor").to_owned();
+        reply.header("next-cursor").clone_into(&mut cursor);
         assert_eq!(cursor.is_empty(), reply.header("link").is_empty());
         if cursor.is_empty() {
             return pages;
@@ -86,7 +86,7 @@ async fn a_cursor_is_in_each_row_and_holds_for_its_query_alone() {
     service.delete("/rest/v1/employees?employee_number=eq.00005").await;
     service.post("/rest/v1/employees", json!({ "employee_number": "00009", "display_name": "x" })).await;
     assert_eq!(numbers(&service.get(&format!("/rest/v1/employees?{query}&after=cursor.{third}&limit=2")).await.json()), ["00002", "00001"]);
-    let flipped = if third.starts_with('A') { format!("B{}", &third[1..]) } else { format!("A{}", &third[1..]) };
+    let flipped = third.strip_prefix('A').map_or_else(|| format!("A{}", &third[1..]), |rest| format!("B{rest}"));
     for path in [
         format!("employees?{query}&after=cursor.{flipped}"),
         format!("employees?{query}&after=cursor.{third}&status=eq.active"),

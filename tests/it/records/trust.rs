@@ -22,7 +22,7 @@ fn at(table: &str, row: &Value) -> String {
     format!("/rest/v1/{table}?id=eq.{}", row["id"].as_str().unwrap())
 }
 
-fn refused(reply: crate::support::Reply, status: u16, code: &str) -> Value {
+fn refused(reply: &crate::support::Reply, status: u16, code: &str) -> Value {
     let body = reply.json();
     assert_eq!((reply.status.as_u16(), body["code"].as_str()), (status, Some(code)), "{body}");
     body
@@ -40,12 +40,12 @@ async fn nobody_is_paid_twice_for_a_day() {
     for row in
         [pay(0, "2001-06-01", Some("2001-07-01")), pay(0, "2000-01-01", None), pay(0, "2030-01-01", None), pay(0, "2000-01-01", Some("2001-01-02"))]
     {
-        let body = refused(service.post("/rest/v1/compensations", row).await, 409, "23P01");
+        let body = refused(&service.post("/rest/v1/compensations", row).await, 409, "23P01");
         assert_eq!(body["message"], "conflicting key value violates exclusion constraint \"compensations_effective_from_excl\"");
     }
-    refused(service.patch(&at("compensations", &first), json!({ "effective_to": null })).await, 409, "23P01");
-    refused(service.patch(&at("compensations", &second), json!({ "effective_from": "2001-12-31" })).await, 409, "23P01");
-    refused(service.post("/rest/v1/compensations", json!([pay(2, "2001-01-01", None), pay(2, "2001-02-01", None)])).await, 409, "23P01");
+    refused(&service.patch(&at("compensations", &first), json!({ "effective_to": null })).await, 409, "23P01");
+    refused(&service.patch(&at("compensations", &second), json!({ "effective_from": "2001-12-31" })).await, 409, "23P01");
+    refused(&service.post("/rest/v1/compensations", json!([pay(2, "2001-01-01", None), pay(2, "2001-02-01", None)])).await, 409, "23P01");
     made(&service, "compensations", pay(0, "2000-01-01", Some("2001-01-01"))).await;
     // A raise is the end of one row and the beginning of another, in either order inside one batch.
     let raise = json!({ "ops": [
@@ -57,7 +57,7 @@ async fn nobody_is_paid_twice_for_a_day() {
     let job = |department: usize, from: &str| json!({ "employee_id": people[0]["id"], "effective_from": from, "department_id": departments[department]["id"] });
     made(&service, "job_assignments", job(0, "2001-01-01")).await;
     made(&service, "job_assignments", job(1, "2001-01-01")).await;
-    refused(service.post("/rest/v1/job_assignments", job(0, "2005-01-01")).await, 409, "23P01");
+    refused(&service.post("/rest/v1/job_assignments", job(0, "2005-01-01")).await, 409, "23P01");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,17 +103,17 @@ async fn what_was_approved_stays_and_is_corrected_by_a_new_run() {
         service.patch(&at("payroll_runs", &run), json!({ "totals": {} , "currency": "EUR" })).await,
         service.patch(&at("payroll_runs", &run), json!({ "status": "draft" })).await,
     ] {
-        refused(reply, 409, "PT409");
+        refused(&reply, 409, "PT409");
     }
-    refused(service.delete(&at("payroll_runs", &run)).await, 409, "23503");
+    refused(&service.delete(&at("payroll_runs", &run)).await, 409, "23503");
     let empty = made(&service, "payroll_runs", period("bonus")).await;
     assert_eq!(service.patch(&at("payroll_runs", &empty), json!({ "status": "approved" })).await.status, 204);
-    refused(service.delete(&at("payroll_runs", &empty)).await, 409, "PT409");
+    refused(&service.delete(&at("payroll_runs", &empty)).await, 409, "PT409");
     assert_eq!(service.patch(&at("payslips", &paid), json!({ "document_path": "a/b.pdf" })).await.status, 204);
     for status in ["paid", "closed"] {
         assert_eq!(service.patch(&at("payroll_runs", &run), json!({ "status": status, "pay_date": "2001-02-01" })).await.status, 204);
     }
-    refused(service.patch(&at("payroll_runs", &run), json!({ "status": "paid" })).await, 409, "PT409");
+    refused(&service.patch(&at("payroll_runs", &run), json!({ "status": "paid" })).await, 409, "PT409");
     let correction = made(&service, "payroll_runs", period("correction")).await;
     let draft = made(&service, "payroll_runs", period("regular")).await;
     let unpaid = made(&service, "payslips", slip(&draft, 1, None)).await;
@@ -125,7 +125,7 @@ async fn what_was_approved_stays_and_is_corrected_by_a_new_run() {
         (slip(&correction, 0, Some(&nobody)), 409, "23503"),
         (slip(&run, 3, Some(&paid)), 409, "PT409"),
     ] {
-        refused(service.post("/rest/v1/payslips", row).await, status, code);
+        refused(&service.post("/rest/v1/payslips", row).await, status, code);
     }
     made(&service, "payslips", slip(&correction, 0, Some(&paid))).await;
     let slips = service.get("/rest/v1/payslips?select=net_minor,payroll_runs(type),replaced:replaces_id(net_minor)&replaces_id=not.is.null").await;
@@ -141,7 +141,7 @@ async fn nobody_is_above_itself() {
         async |person: usize, manager: usize| service.patch(&at("employees", &people[person]), json!({ "manager_id": people[manager]["id"] })).await;
     assert_eq!(below(3, 1).await.status, 204);
     for (person, manager) in [(0, 1), (0, 3), (1, 3), (2, 2)] {
-        let body = refused(below(person, manager).await, 400, "23514");
+        let body = refused(&below(person, manager).await, 400, "23514");
         assert_eq!(body["message"], "new row for relation \"employees\" violates check constraint \"employees_manager_id_check\"");
     }
     let (first, second) = ("0190a5a0-0000-7000-8000-000000000001", "0190a5a0-0000-7000-8000-000000000002");
@@ -149,9 +149,9 @@ async fn nobody_is_above_itself() {
         { "id": first, "employee_number": "8", "display_name": "x", "manager_id": second },
         { "id": second, "employee_number": "9", "display_name": "x", "manager_id": first },
     ]);
-    refused(service.post("/rest/v1/employees", pair).await, 400, "23514");
+    refused(&service.post("/rest/v1/employees", pair).await, 400, "23514");
     refused(
-        service.post("/rest/v1/employees", json!({ "id": first, "employee_number": "8", "display_name": "x", "manager_id": first })).await,
+        &service.post("/rest/v1/employees", json!({ "id": first, "employee_number": "8", "display_name": "x", "manager_id": first })).await,
         400,
         "23514",
     );
@@ -159,7 +159,7 @@ async fn nobody_is_above_itself() {
         { "method": "PATCH", "path": at("departments", &departments[0]), "body": { "parent_id": departments[1]["id"] } },
         { "method": "PATCH", "path": at("departments", &departments[1]), "body": { "parent_id": departments[0]["id"] } },
     ] });
-    refused(service.post("/rest/v1/_batch", moves).await, 400, "23514");
+    refused(&service.post("/rest/v1/_batch", moves).await, 400, "23514");
     assert_eq!(service.get("/rest/v1/departments?parent_id=not.is.null").await.json(), json!([]));
 }
 
@@ -222,7 +222,7 @@ async fn every_change_is_kept_with_who_made_it() {
         (&function, "pay_changes"),
     ] {
         let reply = client.get(&format!("/rest/v1/{table}?row_id=eq.{}", pay["id"].as_str().unwrap())).await;
-        refused(reply, 403, "42501");
+        refused(&reply, 403, "42501");
     }
     assert_eq!(app.other_service().get("/rest/v1/changes").await.json(), json!([]));
     for reply in [
@@ -230,11 +230,11 @@ async fn every_change_is_kept_with_who_made_it() {
         service.patch("/rest/v1/pay_changes?id=not.is.null", json!({ "actor": "x" })).await,
         service.post("/rest/v1/changes", json!({ "table_name": "x" })).await,
     ] {
-        refused(reply, 403, "42501");
+        refused(&reply, 403, "42501");
     }
     // What was refused or undone is not in it.
     let before = service.get("/rest/v1/changes?select=id").await.json().as_array().unwrap().len();
-    refused(hr.client.patch(&at("employees", &people[1]), json!({ "employee_number": "1" })).await, 409, "23505");
+    refused(&hr.client.patch(&at("employees", &people[1]), json!({ "employee_number": "1" })).await, 409, "23505");
     assert_eq!(hr.client.patch(&at("employees", &people[1]), json!({ "job_title": "Clerk" })).await.status, 204);
     assert_eq!(service.get("/rest/v1/changes?select=id").await.json().as_array().unwrap().len(), before);
 }
@@ -252,13 +252,13 @@ async fn a_deleted_employee_comes_back_whole() {
     let undelete =
         async |client: &Client| client.post("/rest/v1/rpc/undelete_employee?select=display_name,version,created_at", json!({ "id": li["id"] })).await;
     for client in [app.user("p@example.com", &["payroll"]).await.client, app.function("employees:read").await] {
-        refused(undelete(&client).await, 403, "42501");
+        refused(&undelete(&client).await, 403, "42501");
     }
-    refused(service.get(&format!("/rest/v1/rpc/undelete_employee?id={}", li["id"].as_str().unwrap())).await, 405, "25006");
-    refused(undelete(&app.other_service()).await, 404, "PT404");
+    refused(&service.get(&format!("/rest/v1/rpc/undelete_employee?id={}", li["id"].as_str().unwrap())).await, 405, "25006");
+    refused(&undelete(&app.other_service()).await, 404, "PT404");
     // While somebody else has its number it stays away.
     let taken = made(&service, "employees", json!({ "employee_number": "3", "display_name": "x" })).await;
-    refused(undelete(&hr).await, 409, "23505");
+    refused(&undelete(&hr).await, 409, "23505");
     assert_eq!(service.patch(&at("employees", &taken), json!({ "employee_number": "33" })).await.status, 204);
     let back = undelete(&hr).await;
     assert_eq!(
@@ -273,12 +273,12 @@ async fn a_deleted_employee_comes_back_whole() {
         row,
         json!([{ "departments": { "code": departments[1]["code"] }, "employee_private": { "mobile": "123", "home_address": { "city": "x" } } }])
     );
-    refused(undelete(&hr).await, 404, "PT404");
+    refused(&undelete(&hr).await, 404, "PT404");
     let kept = service.get(&format!("/rest/v1/changes?row_id=eq.{}&select=action&order=id", li["id"].as_str().unwrap())).await;
     assert_eq!(kept.json(), json!([{ "action": "insert" }, { "action": "delete" }, { "action": "insert" }]));
     // For ninety days.
     assert_eq!(hr.delete(&at("employees", li)).await.status, 204);
     app.app.clock.advance(Duration::from_hours(90 * 24));
     basalt::records::keep_swept(app.app.clone()).await.unwrap();
-    refused(undelete(&app.service()).await, 404, "PT404");
+    refused(&undelete(&app.service()).await, 404, "PT404");
 }
