@@ -122,6 +122,7 @@ fn is_about_all_tenants(text: &str) -> bool {
         || swept && !text.starts_with("SELECT")
         || text.contains("FROM jobs WHERE failed_at IS NULL")
         || text.contains("FROM loose_blobs WHERE state = 'garbage'")
+        || text.contains("FROM uploads WHERE expires_at < $1")
 }
 
 type Columns = BTreeMap<String, (String, bool)>;
