@@ -49,33 +49,33 @@ pub(super) fn prepare(app: &App, tenant: &Tenant, token: &NewToken, channel: &st
     if tenant.settings.sms.test_code(digits).is_some() {
         return Ok(None);
     }
-    let code = Code { user: token.row.user_id, digits, code: &token.code, kind: &token.row.purpose, expires_at: token.row.expires_at };
-    prepare_code(app, tenant, &code, channel).map(Some)
+    let message = Message { user: token.row.user_id, digits, code: &token.code, kind: &token.row.purpose, expires_at: token.row.expires_at };
+    prepare_message(app, tenant, &message, channel).map(Some)
 }
 
 /// A code for a number.
-pub(super) struct Code<'c> {
+pub(super) struct Message<'m> {
     /// Whose it is.
     pub(super) user: Uuid,
     /// The number, without its plus.
-    pub(super) digits: &'c str,
-    pub(super) code: &'c str,
+    pub(super) digits: &'m str,
+    pub(super) code: &'m str,
     /// What it is for, as a hook is told.
-    pub(super) kind: &'c str,
+    pub(super) kind: &'m str,
     pub(super) expires_at: Timestamp,
 }
 
 /// The job that sends a code to its number.
-pub(super) fn prepare_code(app: &App, tenant: &Tenant, code: &Code<'_>, channel: &str) -> Result<NewJob> {
-    let text = render(&tenant.settings.sms.template, &json!({ "code": code.code }), Form::Text)?;
+pub(super) fn prepare_message(app: &App, tenant: &Tenant, message: &Message<'_>, channel: &str) -> Result<NewJob> {
+    let text = render(&tenant.settings.sms.template, &json!({ "code": message.code }), Form::Text)?;
     let sms = Sms {
-        to: format!("+{}", code.digits),
+        to: format!("+{}", message.digits),
         text,
         channel: channel.to_owned(),
-        expires_at: code.expires_at.seconds(),
-        user: code.user,
-        code: code.code.to_owned(),
-        kind: code.kind.to_owned(),
+        expires_at: message.expires_at.seconds(),
+        user: message.user,
+        code: message.code.to_owned(),
+        kind: message.kind.to_owned(),
     };
     app.jobs.prepare(tenant.id, &sms)
 }

@@ -169,14 +169,9 @@ fn write_message(
     let channel = sms::check_channel(tenant, &phone, channel)?;
     let test_code = tenant.settings.sms.test_code(phone.as_str());
     let code = test_code.map_or_else(|| random_code(tenant.settings.otp.code_length), str::to_owned);
-    let job = match test_code {
-        Some(_) => None,
-        None => {
-            let expires_at = now.plus_seconds(CHALLENGE_SECONDS);
-            let code = sms::Code { user: factor.user_id, digits: phone.as_str(), code: &code, kind: "mfa", expires_at };
-            Some(sms::prepare_code(app, tenant, &code, &channel)?)
-        }
-    };
+    let expires_at = now.plus_seconds(CHALLENGE_SECONDS);
+    let message = sms::Message { user: factor.user_id, digits: phone.as_str(), code: &code, kind: "mfa", expires_at };
+    let job = if test_code.is_some() { None } else { Some(sms::prepare_message(app, tenant, &message, &channel)?) };
     let frequency = Frequency::of(app, tenant, now, PHONE_FACTOR, phone.as_str());
     Ok(Message { code_hash: code_hash(&app.master_key, tenant.id, challenge.id, &code), job, frequency })
 }
