@@ -107,6 +107,7 @@ async fn move_address(tx: &Tx, tenant: TenantId, user: &mut UserRow, left: &[Ide
     let Some(next) = left.iter().filter(is_verified).find_map(|identity| identity.email.clone()) else {
         user.email = None;
         user.email_confirmed_at = None;
+        user.email_is_unproved = false;
         return Ok(None);
     };
     let is_taken = match next.parse() {
@@ -117,5 +118,7 @@ async fn move_address(tx: &Tx, tenant: TenantId, user: &mut UserRow, left: &[Ide
         return Ok(Some(email_conflict()));
     }
     user.email = Some(next);
+    // A provider vouches for this one.
+    user.email_is_unproved = false;
     Ok(None)
 }

@@ -262,8 +262,7 @@ async fn come_again(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, pr
     if user.is_banned(now) {
         return Ok(Err(banned()));
     }
-    let is_same_address = profile.email.as_ref().is_some_and(|email| user.email.as_deref() == Some(email.as_str()));
-    if profile.is_verified && is_same_address && user.email_confirmed_at.is_none() {
+    if profile.is_verified && is_of(&user, profile) && user.email_confirmed_at.is_none() {
         take_over(tx, tenant, &mut user, Some(identity.id)).await?;
         confirm(&mut user, now);
     }
@@ -331,8 +330,6 @@ fn standing(user: &UserRow, rules: &Rules, profile: &Profile) -> Joined {
 
 /// Gives an account to the owner of its address, without anything that was put there before.
 async fn take_over(tx: &Tx, tenant: TenantId, user: &mut UserRow, keep: Option<Uuid>) -> DbResult<()> {
-    user.phone = None;
-    user.phone_confirmed_at = None;
     let is_kept = |identity: &IdentityRow| Some(identity.id) == keep;
     if user.email_confirmed_at.is_some() {
         // Who signed up where addresses count without proof may well be the owner, and keeps its own words. And a second factor, if there
@@ -345,8 +342,13 @@ async fn take_over(tx: &Tx, tenant: TenantId, user: &mut UserRow, keep: Option<U
     revoke_all(tx, tenant, user).await
 }
 
+/// Whether a profile has the user's address.
+fn is_of(user: &UserRow, profile: &Profile) -> bool {
+    profile.email.as_ref().is_some_and(|email| user.email.as_deref() == Some(email.as_str()))
+}
+
 fn confirm(user: &mut UserRow, now: Timestamp) {
-    user.email_confirmed_at = Some(now);
+    user.email_confirmed_at = user.email_confirmed_at.or(Some(now));
     user.email_is_unproved = false;
 }
 
@@ -427,11 +429,12 @@ async fn accept(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, invita
     if user.email_confirmed_at.is_none() {
         shut_out_others(tx, tenant, &mut user, |identity| identity.provider == EMAIL_PROVIDER).await?;
         confirm_email(tx, tenant, now, &mut user).await?;
+        user.email_is_unproved = false;
     }
     if identities::find(tx, tenant, &profile.provider, &profile.subject).await?.is_none() {
         sql::insert_identity(tx, tenant, &identity_of(profile, user.id, now)).await?;
     }
-    sql::one_time_tokens::delete_of(tx, tenant, user.id).await?;
+    revoke_all(tx, tenant, &mut user).await?;
     audit::note(tx, tenant, now, &rules.event(Action::InviteAccepted, user.id, profile)).await?;
     write(tx, tenant, now, &mut user, profile).await?;
     Ok(Ok(Joined::User(user.id)))
@@ -460,6 +463,9 @@ async fn link_to(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, (user
             user.email = Some(email.as_str().to_owned());
             confirm(&mut user, now);
         }
+    }
+    if profile.is_verified && is_of(&user, profile) {
+        confirm(&mut user, now);
     }
     sql::insert_identity(tx, tenant, &identity_of(profile, user.id, now)).await?;
     rules.note_linked(tx, tenant, now, &before, profile).await?;

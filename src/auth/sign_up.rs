@@ -334,8 +334,8 @@ async fn sign_up_unconfirmed(
                 Some(known) if !contact.is_confirmed(&known) => {
                     let seen = seen_again(&tx, tenant, contact.provider(), &known, &user, &identity).await?;
                     // Two passwords, and nobody knows yet whose the address is: whoever confirms it chooses anew.
-                    if !is_repeated && known.encrypted_password.is_some() {
-                        sql::update_user(&tx, tenant, &UserRow { encrypted_password: None, updated_at: now, ..known }).await?;
+                    if !is_repeated {
+                        forget_password(&tx, tenant, now, &contact, known.id).await?;
                     }
                     Ok(Outcome::Shown(Box::new(seen)))
                 }
@@ -353,6 +353,13 @@ async fn sign_up_unconfirmed(
         }
         Outcome::Exists => Err(AuthError::user_already_exists()),
     }
+}
+
+/// Takes an account its password, unless its address was confirmed at this moment.
+async fn forget_password(tx: &Tx, tenant: TenantId, now: Timestamp, contact: &Contact, user: Uuid) -> DbResult<()> {
+    let known = sql::lock_user(tx, tenant, user).await?.filter(|known| !contact.is_confirmed(known));
+    let Some(known) = known.filter(|known| known.encrypted_password.is_some()) else { return Ok(()) };
+    sql::update_user(tx, tenant, &UserRow { encrypted_password: None, updated_at: now, ..known }).await
 }
 
 /// What somebody sees who signs up again before the address is confirmed: the account of before, as somebody new would find it. What is

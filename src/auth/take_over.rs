@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{db::Tx, error::Result, tenants::TenantId};
 
-/// Takes away password, sessions, passkeys and second factors, and the identities that are not to be kept. The row itself is still to be
-/// written.
+/// Takes away password, number, sessions, passkeys and second factors, and the identities that are not to be kept. The row itself is still to
+/// be written.
 pub(super) async fn shut_out_others(tx: &Tx, tenant: TenantId, user: &mut UserRow, is_kept: impl Fn(&IdentityRow) -> bool) -> Result<()> {
     shut_out_first_factors(tx, tenant, user, is_kept).await?;
     sql::delete_factors_of(tx, tenant, user.id).await
@@ -19,6 +19,8 @@ pub(super) async fn shut_out_others(tx: &Tx, tenant: TenantId, user: &mut UserRo
 /// The same, but that who has a second factor still needs it.
 pub(super) async fn shut_out_first_factors(tx: &Tx, tenant: TenantId, user: &mut UserRow, is_kept: impl Fn(&IdentityRow) -> bool) -> Result<()> {
     user.encrypted_password = None;
+    user.phone = None;
+    user.phone_confirmed_at = None;
     for identity in sql::identities_of(tx, tenant, user.id).await? {
         if !is_kept(&identity) {
             identities::delete(tx, tenant, identity.id).await?;

@@ -113,11 +113,11 @@ pub(super) async fn update_user(
     let new_hash = change_password(&app, tenant, &user, changes.password.as_deref(), is_current_missing).await?;
     let redirect_to = redirect.decide(&app, tenant).to.to_string();
     let change = Change::prepare(&app, tenant, now, &user, changes, new_hash, nonce, &redirect_to, &languages.0)?;
+    let sent = change.count_messages(&app, tenant, &current.peer).await?;
     let guess = match &change.nonce {
         Some(nonce) => Some(limits::guess(&app, tenant, Secret::Code, &nonce.address, Some(user.id), &current.peer).await?),
         None => None,
     };
-    let sent = change.count_messages(&app, tenant, &current.peer).await?;
     let (id, signed_in) = (tenant.id, current.user);
     let key = std::sync::Arc::clone(&app.master_key);
     let outcome = app.db.write(move |tx| async move { change.apply(&tx, &key, id, now, &signed_in).await }).await;
@@ -125,18 +125,18 @@ pub(super) async fn update_user(
     if let Some(guess) = guess {
         guess.ended(&app, !matches!(outcome, Ok(Outcome::WrongNonce))).await?;
     }
+    if !matches!(outcome, Ok(Outcome::Changed(_))) {
+        for message in sent {
+            message.take_back(&app).await?;
+        }
+    }
     match outcome {
         Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::taken(&constraint)),
         Err(error) => Err(error.into()),
         Ok(Outcome::Changed(user)) => Ok(Json(*user)),
         Ok(Outcome::Gone) => Err(AuthError::user_not_found()),
         Ok(Outcome::Overtaken) => Err(AuthError::from(Error::unavailable("the password was changed at the same moment; try again"))),
-        Ok(Outcome::TooSoon(wait)) => {
-            for message in sent {
-                message.take_back(&app).await?;
-            }
-            Err(wait.into())
-        }
+        Ok(Outcome::TooSoon(wait)) => Err(wait.into()),
         Ok(Outcome::WrongNonce) => Err(reauthenticate::wrong_nonce()),
     }
 }

@@ -22,7 +22,7 @@ use super::{
     flow_state::{self, AuthCodeText},
     limits::{self, Bucket, Guess, Peer, Secret},
     linking::note_providers,
-    model::{EMAIL_PROVIDER, PHONE_PROVIDER, Session, SessionRow, UserRow},
+    model::{EMAIL_PROVIDER, IdentityRow, PHONE_PROVIDER, Session, SessionRow, UserRow},
     notice::{Notice, Teller},
     one_time_token::{self, Purpose, Redeeming, Shown, TokenRow, is_pkce, revoke_all_but},
     parameters::Parameters,
@@ -31,7 +31,7 @@ use super::{
     request::{BODY_LIMIT, JsonBody},
     session::{self, Client, Opened, Proof},
     sql,
-    take_over::shut_out_others,
+    take_over::{shut_out_first_factors, shut_out_others},
 };
 use crate::{
     app::App,
@@ -434,16 +434,24 @@ impl Using {
                     return Ok(Applied::Nothing);
                 }
                 if user.email_confirmed_at.is_none() {
-                    // Only the mail that the sign-up itself sent leaves what the sign-up said. By a number that is proved the user is known.
-                    if purpose != Purpose::Confirmation && user.phone_confirmed_at.is_none() {
+                    // Only the mail that the sign-up itself sent leaves what the sign-up said.
+                    if purpose != Purpose::Confirmation && !is_known_by_number(tx, tenant, &user).await? {
                         shut_out_others(tx, tenant, &mut user, |identity| identity.provider == EMAIL_PROVIDER).await?;
                         let own: Email = token.address.parse().map_err(|_| Error::internal("a stored address is none"))?;
                         set_email(tx, tenant, now, &mut user, &own, true).await?;
                         note_providers(tx, tenant, &mut user).await?;
+                        revoke_all_but(tx, tenant, &mut user, token).await?;
                     }
                     confirm_email(tx, tenant, now, &mut user).await?;
                     let done = if purpose == Purpose::Invite { Action::InviteAccepted } else { Action::UserConfirmed };
                     self.note(tx, &user, self.event(done).with("provider", EMAIL_PROVIDER)).await?;
+                } else if purpose == Purpose::Recovery && user.email_is_unproved {
+                    // Whoever signed up where addresses count without proof may have been somebody else. A second factor, if there is one,
+                    // stays: nobody gets past it by way of a mail.
+                    shut_out_first_factors(tx, tenant, &mut user, |identity| identity.provider == EMAIL_PROVIDER).await?;
+                    user.email_is_unproved = false;
+                    note_providers(tx, tenant, &mut user).await?;
+                    revoke_all_but(tx, tenant, &mut user, token).await?;
                 }
             }
             Purpose::EmailChangeCurrent | Purpose::EmailChangeNew => {
@@ -470,7 +478,11 @@ impl Using {
                 if user.phone_confirmed_at.is_none() {
                     // As by mail.
                     if purpose == Purpose::SmsSignIn && user.email_confirmed_at.is_none() {
-                        shut_out_others(tx, tenant, &mut user, |identity| identity.provider == PHONE_PROVIDER).await?;
+                        let (number, own) = (user.phone.clone(), |identity: &IdentityRow| identity.provider == PHONE_PROVIDER);
+                        shut_out_others(tx, tenant, &mut user, own).await?;
+                        user.phone = number;
+                        note_providers(tx, tenant, &mut user).await?;
+                        revoke_all_but(tx, tenant, &mut user, token).await?;
                     }
                     confirm_phone(tx, tenant, now, &mut user).await?;
                     self.note(tx, &user, self.event(Action::UserConfirmed).with("provider", PHONE_PROVIDER)).await?;
@@ -500,6 +512,13 @@ impl Using {
     async fn note(&self, tx: &Tx, user: &UserRow, event: Event) -> DbResult<()> {
         audit::note(tx, self.tenant.id, self.now, &event.by_user(user.id).about(user.id)).await
     }
+}
+
+/// Whether a number that was proved says whose account it is. By way of a provider that vouches for no address anybody may have come, and
+/// have added a number.
+async fn is_known_by_number(tx: &Tx, tenant: TenantId, user: &UserRow) -> DbResult<bool> {
+    let is_own = |identity: &IdentityRow| [EMAIL_PROVIDER, PHONE_PROVIDER].contains(&identity.provider.as_str());
+    Ok(user.phone_confirmed_at.is_some() && sql::identities_of(tx, tenant, user.id).await?.iter().all(is_own))
 }
 
 /// What a token did.

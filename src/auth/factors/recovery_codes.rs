@@ -196,7 +196,10 @@ pub(in crate::auth) async fn verify_recovery_code(
     }
     let now = app.clock.now();
     let (tenant, user, hash) = (current.tenant.id, current.user.clone(), hash(&app, current.tenant.id, &code));
-    tell(&app, &current, now, &hash).await?;
+    let shown = judge(&app, &current, now, &hash).await?;
+    if let Some(attempt) = shown.filter(|attempt| attempt.is_valid) {
+        hooks::factor_verified(&app, &current.tenant, attempt).await?;
+    }
     let attempted = Event::new(Action::VerificationAttempted).about(user.user_id).with("factor_type", FactorType::RecoveryCode.as_str());
     let outcome = app
         .db
@@ -206,6 +209,10 @@ pub(in crate::auth) async fn verify_recovery_code(
             Ok(outcome)
         })
         .await?;
+    // A wrong one is counted whatever the hook says to it.
+    if let Some(attempt) = shown.filter(|attempt| !attempt.is_valid) {
+        hooks::factor_verified(&app, &current.tenant, attempt).await?;
+    }
     match outcome {
         Redeemed::Raised(raised) => raised.answer(&app, &current, now).await,
         Redeemed::Wrong => Err(AuthError::unprocessable(AuthCode::MfaVerificationFailed, "Invalid recovery code entered")),
@@ -217,17 +224,16 @@ pub(in crate::auth) async fn verify_recovery_code(
     }
 }
 
-/// Tells the tenant's hook of a code that was shown, and asks whether to go on. Of what is not looked at it is not told.
-async fn tell(app: &App, current: &CurrentUser, now: Timestamp, hash: &[u8]) -> Result<(), AuthError> {
+/// What the tenant's hook is told of a code that was shown. Of what is not looked at it is not told.
+async fn judge(app: &App, current: &CurrentUser, now: Timestamp, hash: &[u8]) -> Result<Option<FactorAttempt<'static>>, AuthError> {
     let (tenant, user) = (&current.tenant, current.user.user_id);
     if !tenant.settings.hooks.mfa_verification_attempt.enabled {
-        return Ok(());
+        return Ok(None);
     }
     let conn = app.db.read().await?;
-    let Some(factor) = find(&conn, tenant.id, user).await?.filter(|factor| factor.locked_for(now).is_none()) else { return Ok(()) };
+    let Some(factor) = find(&conn, tenant.id, user).await?.filter(|factor| factor.locked_for(now).is_none()) else { return Ok(None) };
     let is_valid = sql::is_recovery_code(&conn, tenant.id, factor.id, hash).await?;
-    drop(conn);
-    hooks::factor_verified(app, tenant, FactorAttempt { user, factor: factor.id, factor_type: factor.kind().as_str(), is_valid }).await
+    Ok(Some(FactorAttempt { user, factor: factor.id, factor_type: factor.kind().as_str(), is_valid }))
 }
 
 /// Gives up all recovery codes. The sessions that one of them raised fall to `aal1`.

@@ -201,6 +201,7 @@ pub(super) async fn password_verified(app: &App, tenant: &Tenant, user: Uuid, is
 }
 
 /// A proof of a second factor that was looked at.
+#[derive(Clone, Copy)]
 pub(super) struct FactorAttempt<'a> {
     pub(super) user: Uuid,
     pub(super) factor: Uuid,

@@ -576,3 +576,19 @@ async fn wrong_codes_lock_a_factor_whatever_its_hook_does() {
         assert_eq!(reply.status, status, "{}", reply.text());
     }
 }
+
+#[tokio::test]
+async fn wrong_recovery_codes_count_whatever_the_hook_does() {
+    let app = TestApp::new().await;
+    let user = app.user("ada@example.com", &[]).await;
+    let totp = enroll(&user.client, "phone").await;
+    let raised = super::holder(&app, &raise(&app, &user.client, &totp).await);
+    assert_eq!(raised.post("/auth/v1/factors/recovery-codes", json!({})).await.status, 200);
+    set(&app, json!({ "limits": { "enabled": false } })).await;
+    set_hook(&app, "mfa_verification_attempt", "https://10.0.0.1/").await;
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        statuses.push(raised.post("/auth/v1/factors/recovery-codes/verify", json!({ "code": "aaaa-aaaa-aaaa-aaaa" })).await.status.as_u16());
+    }
+    assert!(statuses.ends_with(&[429]) && statuses[0] == 422, "{statuses:?}");
+}

@@ -12,7 +12,7 @@ use super::{assert_refused, set};
 use crate::support::{CLIENT_ID, CLIENT_SECRET, Fault, IdentityProvider, Reply, TestApp};
 
 pub(super) const APP: &str = "https://app.example.com/cb";
-const VERIFIER: &str = "a-verifier-that-is-long-enough-for-everybody-0123";
+pub(super) const VERIFIER: &str = "a-verifier-that-is-long-enough-for-everybody-0123";
 pub(super) const PKCE: &str = "/auth/v1/token?grant_type=pkce";
 
 /// An app that may call this machine, and a provider on it: Keycloak, as far as the app can see.

@@ -8,7 +8,7 @@ use super::{
     SIGN_IN, assert_refused, factors, holder,
     mails::{follow, fragment, newest, verify},
     passkeys::Authenticator,
-    providers::{APP, Visit, ada, add_custom, assert_sent_away, user_of, visit, with_provider},
+    providers::{APP, VERIFIER, Visit, ada, add_custom, assert_sent_away, query, user_of, visit, with_challenge, with_provider},
     refresh, set,
 };
 use crate::support::{IdentityProvider, PASSWORD, TestApp};
@@ -142,6 +142,57 @@ async fn a_link_by_mail_shuts_out_who_came_by_a_lax_provider() {
         }
         assert_eq!(owner.get("/auth/v1/user").await.status, 200);
     }
+}
+
+/// V2: a recovery by mail is proof of an address that counted without.
+#[tokio::test]
+async fn a_recovery_shuts_out_who_signed_up_without_proof() {
+    let app = TestApp::new().await;
+    set(&app, super::passkeys::settings()).await;
+    let eve = app.user(EMAIL, &[]).await;
+    let key = Authenticator::new();
+    assert_eq!(key.register(&eve.client).await.status, 200);
+    let recover = async || {
+        assert_eq!(app.anonymous().post("/auth/v1/recover", json!({ "email": EMAIL })).await.status, 200);
+        let link = follow(&app, &newest(&app, EMAIL).await).await;
+        app.anonymous().bearer(&fragment(link.header("location"))["access_token"])
+    };
+    let owner = recover().await;
+    assert_eq!(owner.get("/auth/v1/user").await.json()["id"], eve.id.as_str());
+    assert_refused(&eve.client.get("/auth/v1/user").await, 403, "session_not_found");
+    assert_refused(&key.sign_in(&app.anonymous()).await, 400, "webauthn_verification_failed");
+    assert!(!password_opens(&app, PASSWORD).await);
+    // From now on it is the owner's, who loses nothing by the next one.
+    assert_eq!(owner.put("/auth/v1/user", json!({ "password": "another long password" })).await.status, 200);
+    app.app.clock.advance(Duration::from_secs(61));
+    recover().await;
+    assert!(password_opens(&app, "another long password").await);
+    assert_eq!(owner.get("/auth/v1/user").await.status, 200);
+}
+
+/// V3: neither a number of its own nor a code that waits helps who came by a provider that vouches for nothing.
+#[tokio::test]
+async fn nothing_that_waits_outlives_the_owners_link() {
+    let (app, honest) = with_provider().await;
+    set(&app, json!({ "sign_up": { "phone": true }, "sms": { "test_codes": { NUMBER: "123456" } } })).await;
+    let lax = IdentityProvider::new(&app.app.clock).await;
+    add_custom(&app, "custom:lax", &lax.url("/idp")).await;
+    let by_lax = Visit { name: "custom:lax", provider: &lax, ..visit(&app, &honest) };
+    let claims = json!({ "sub": "eve", "email": EMAIL });
+    let eve = app.anonymous().bearer(&fragment(by_lax.go(claims.clone()).await.header("location"))["access_token"]);
+    assert_eq!(eve.put("/auth/v1/user", json!({ "phone": NUMBER })).await.status, 200);
+    let proof = json!({ "type": "phone_change", "phone": NUMBER, "token": "123456" });
+    assert_eq!(app.anonymous().post("/auth/v1/verify", proof).await.status, 200);
+    let waiting = query(&Visit { query: with_challenge(), ..by_lax }.go(claims).await)["code"].clone();
+
+    assert_eq!(app.anonymous().post(OTP, json!({ "email": EMAIL })).await.status, 200);
+    let link = follow(&app, &newest(&app, EMAIL).await).await;
+    let owner = app.anonymous().bearer(&fragment(link.header("location"))["access_token"]).get("/auth/v1/user").await.json();
+    assert_eq!((&owner["phone"], &owner["app_metadata"]["providers"]), (&json!(""), &json!(["email"])), "{owner}");
+    let exchange = json!({ "auth_code": waiting, "code_verifier": VERIFIER });
+    assert_refused(&app.anonymous().post("/auth/v1/token?grant_type=pkce", exchange).await, 404, "flow_state_not_found");
+    let by_number = app.anonymous().post(OTP, json!({ "phone": NUMBER, "create_user": false })).await;
+    assert_refused(&by_number, 422, "otp_disabled");
 }
 
 /// V2, by phone: the code that signs in leaves nothing of who was first; the code of the sign-up itself leaves its password.
