@@ -179,6 +179,7 @@ async fn told(app: &TestApp, action: &str) -> Vec<Value> {
 async fn what_goes_by_mail_is_noted_with_who_asked_and_without_what_was_sent() {
     let app = TestApp::new().await;
     let user = app.user("ada@example.com", &[]).await;
+    super::proved(&app, &user.id).await;
     let client = app.anonymous().header("x-request-id", "mail-1");
     for path in ["/auth/v1/otp", "/auth/v1/recover"] {
         for email in ["ada@example.com", "nobody@example.com"] {

@@ -85,6 +85,12 @@ fn assert_refused(reply: &Reply, status: u16, code: &str) {
     assert_eq!(refusal(reply), (status, code.to_owned()), "{}", reply.text());
 }
 
+/// Has an admin vouch for a user's address, which counted without proof.
+async fn proved(app: &TestApp, user: &str) {
+    let reply = app.service().put(&format!("/auth/v1/admin/users/{user}"), json!({ "email_confirm": true })).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
 /// Changes settings of the default tenant, and waits for nobody: this process feels it at once.
 async fn set(app: &TestApp, settings: Value) {
     let settings = settings.as_object().unwrap().clone();

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     assert_refused, factors, holder,
     mails::{Carried, follow, fragment, newest, verify, verify_hash},
+    proved,
     providers::{ada, visit, with_provider},
     set, sign_in,
 };
@@ -141,6 +142,7 @@ async fn an_invitation_dies_with_its_address() {
 async fn a_reset_by_mail_ends_every_other_session() {
     let app = TestApp::new().await;
     let user = app.user(ADA, &[]).await;
+    proved(&app, &user.id).await;
     let thief = sign_in(&app, ADA).await;
     assert_eq!(app.anonymous().post("/auth/v1/recover", json!({ "email": ADA })).await.status, 200);
     let session = verify(&app.anonymous(), "recovery", ADA, &newest(&app, ADA).await.code).await.json();
