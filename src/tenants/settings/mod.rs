@@ -98,7 +98,8 @@ pub struct SignUpSettings {
     /// Whether strangers may sign up.
     pub enabled: bool,
     /// Whether a new user's email counts as confirmed at once. It is not proved by that: who comes later by a provider that vouches for the
-    /// address gets the account, without the password and sessions that were there before.
+    /// address, or resets the password by mail, gets the account, without the password, sessions, passkeys and phone number that were there
+    /// before.
     pub email_autoconfirm: bool,
     /// Whether users sign up and in by mail address.
     pub email: bool,
