@@ -38,39 +38,32 @@ pub struct Directory {
     db: Db,
     master_key: Arc<MasterKey>,
     public_url: String,
-    by_id: Cache<TenantId, Option<Known>>,
-    ids: Cache<Name, Option<TenantId>>,
-    keys: Cache<[u8; 32], Option<Arc<ApiKey>>>,
+    by_id: Cache<TenantId, Kept<Option<Known>>>,
+    ids: Cache<Name, Kept<Option<TenantId>>>,
+    keys: Cache<[u8; 32], Kept<Option<Arc<ApiKey>>>>,
     /// How often everything was forgotten.
     forgotten: AtomicU64,
 }
 
+/// Something that was found, and how often everything had been forgotten when the look for it began: what has been forgotten since is not
+/// believed, however late it came in.
+#[derive(Clone)]
+struct Kept<V> {
+    value: V,
+    forgotten: u64,
+}
+
 /// A look-up under way. What it finds may be old by the time it is found: then it is used for the request that asked, and not kept.
-struct Lookup<'d> {
-    directory: &'d Directory,
+struct Lookup {
     began: Instant,
     forgotten: u64,
 }
 
-impl Lookup<'_> {
-    fn is_worth_keeping(&self) -> bool {
-        self.began.elapsed() < FRESH && self.directory.forgotten.load(Ordering::SeqCst) == self.forgotten
-    }
-
-    /// Keeps what was found, unless everything was forgotten since the look began.
-    fn keep<K: std::hash::Hash + Eq + Clone + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(
-        &self,
-        cache: &Cache<K, V>,
-        key: &K,
-        found: V,
-    ) {
-        if !self.is_worth_keeping() {
-            return;
-        }
-        cache.insert(key.clone(), found);
-        // It may have been forgotten just before it was there.
-        if !self.is_worth_keeping() {
-            cache.invalidate(key);
+impl Lookup {
+    /// Keeps what was found, unless finding it has taken too long.
+    fn keep<K: std::hash::Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(&self, cache: &Cache<K, Kept<V>>, key: K, value: V) {
+        if self.began.elapsed() < FRESH {
+            cache.insert(key, Kept { value, forgotten: self.forgotten });
         }
     }
 }
@@ -93,7 +86,7 @@ impl Directory {
 
     /// The tenant with this id, if it was not deleted.
     pub async fn tenant(&self, id: TenantId) -> Result<Option<Known>> {
-        if let Some(known) = self.by_id.get(&id) {
+        if let Some(known) = self.kept(&self.by_id, &id) {
             return Ok(known);
         }
         let lookup = self.look_up();
@@ -102,13 +95,13 @@ impl Directory {
             Some(row) => self.open(&conn, row).await?,
             None => None,
         };
-        lookup.keep(&self.by_id, &id, known.clone());
+        lookup.keep(&self.by_id, id, known.clone());
         Ok(known)
     }
 
     /// The id of the tenant with this name.
     pub(super) async fn find(&self, name: Name) -> Result<Option<TenantId>> {
-        if let Some(id) = self.ids.get(&name) {
+        if let Some(id) = self.kept(&self.ids, &name) {
             return Ok(id);
         }
         let lookup = self.look_up();
@@ -118,7 +111,7 @@ impl Directory {
             Name::Domain(domain) => sql::find_tenant_by_domain(&conn, domain).await?,
         };
         let id = row.map(|row| row.id);
-        lookup.keep(&self.ids, &name, id);
+        lookup.keep(&self.ids, name, id);
         Ok(id)
     }
 
@@ -149,12 +142,12 @@ impl Directory {
 
     /// The key with this hash, if it is in force.
     pub async fn key(&self, hash: [u8; 32], now: Timestamp) -> Result<Option<Arc<ApiKey>>> {
-        let key = if let Some(key) = self.keys.get(&hash) {
+        let key = if let Some(key) = self.kept(&self.keys, &hash) {
             key
         } else {
             let lookup = self.look_up();
             let key = self.load_key(&hash).await?;
-            lookup.keep(&self.keys, &hash, key.clone());
+            lookup.keep(&self.keys, hash, key.clone());
             key
         };
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
@@ -163,9 +156,16 @@ impl Directory {
     /// Forgets everything, so that what this process changed is felt at once.
     pub fn forget(&self) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
-        self.by_id.invalidate_all();
-        self.ids.invalidate_all();
-        self.keys.invalidate_all();
+    }
+
+    /// What was found not long ago, and not forgotten since.
+    fn kept<K: std::hash::Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>(
+        &self,
+        cache: &Cache<K, Kept<V>>,
+        key: &K,
+    ) -> Option<V> {
+        let now = self.forgotten.load(Ordering::SeqCst);
+        cache.get(key).filter(|kept| kept.forgotten == now).map(|kept| kept.value)
     }
 
     /// Where the tokens of the tenant with this reference, or this domain of its own, say they come from.
@@ -181,8 +181,8 @@ impl Directory {
         issuer.strip_prefix(&self.public_url)?.strip_prefix("/t/")?.strip_suffix("/auth/v1")
     }
 
-    fn look_up(&self) -> Lookup<'_> {
-        Lookup { directory: self, began: Instant::now(), forgotten: self.forgotten.load(Ordering::SeqCst) }
+    fn look_up(&self) -> Lookup {
+        Lookup { began: Instant::now(), forgotten: self.forgotten.load(Ordering::SeqCst) }
     }
 
     async fn open(&self, conn: &Conn, row: TenantRow) -> Result<Option<Known>> {
