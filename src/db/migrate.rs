@@ -48,6 +48,7 @@ migrations![
     "0031_changes",
     "0032_deleted_employees",
     "0033_replaced_payslips",
+    "0056_search_ranks",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.
