@@ -49,6 +49,7 @@ migrations![
     "0032_deleted_employees",
     "0033_replaced_payslips",
     "0056_search_ranks",
+    "0057_department_pages",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.
