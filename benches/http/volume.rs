@@ -3,7 +3,7 @@
 //! `BENCH_VOLUME=1000000 cargo bench`, with or without `BENCH_DATABASE_URL`. The people are made from a seed, half of them with Chinese
 //! names, and go in through the door in one load.
 
-use std::{future::Future, path::Path, time::Instant};
+use std::{path::Path, time::Instant};
 
 use reqwest::{Body, RequestBuilder};
 use rusqlite::OpenFlags;
@@ -185,7 +185,7 @@ fn ask(bench: &Bench, path: &str) -> RequestBuilder {
 }
 
 /// Milliseconds of each time, the shortest first.
-async fn times<F: Future<Output = ()>>(once: impl Fn(u64) -> F) -> Vec<f64> {
+async fn times(once: impl AsyncFn(u64)) -> Vec<f64> {
     let mut all = Vec::new();
     for n in 0..TIMES {
         let began = Instant::now();

@@ -46,12 +46,11 @@ pub(crate) fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=other.len()).collect();
-    for row in 0..one.len() {
+    for (row, letter) in one.iter().enumerate() {
         let mut next = vec![row + 1];
-        for column in 0..other.len() {
-            let same = one[row] == other[column];
-            let mut least = (last[column] + usize::from(!same)).min(last[column + 1] + 1).min(next[column] + 1);
-            if row > 0 && column > 0 && one[row] == other[column - 1] && one[row - 1] == other[column] {
+        for (column, other_letter) in other.iter().enumerate() {
+            let mut least = (last[column] + usize::from(letter != other_letter)).min(last[column + 1] + 1).min(next[column] + 1);
+            if row > 0 && column > 0 && *letter == other[column - 1] && one[row - 1] == *other_letter {
                 least = least.min(before[column - 1] + 1);
             }
             next.push(least);
