@@ -233,6 +233,7 @@ impl Door {
 
     /// Lets in whoever stands in front of the door, whom closing it would reset, and closes it.
     fn close(&mut self, listener: TcpListener, permits: &Arc<Semaphore>) -> io::Result<()> {
+        take_no_more(&listener);
         // The system is asked: tokio only knows of those it was told of when it last looked.
         let listener = listener.into_std()?;
         while let Ok(permit) = Arc::clone(permits).try_acquire_owned()
@@ -266,6 +267,20 @@ async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, S
                 tracing::error!(%error, "a connection could not be taken");
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// From here on nobody joins the queue in front of the door: the first packet of whoever comes is dropped, and when it is sent again a
+/// second later the door is closed. Elsewhere than on Linux, who comes in the last microseconds is reset.
+fn take_no_more(listener: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    {
+        /// `BPF_RET | BPF_K`: keep so many bytes of the packet.
+        const RETURN: u16 = 0x06;
+        let drop_all = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
+        if let Err(error) = socket2::SockRef::from(listener).attach_filter(&drop_all) {
+            tracing::debug!(%error, "the queue in front of the door stays open");
         }
     }
 }
