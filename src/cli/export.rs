@@ -30,7 +30,7 @@ pub(super) struct Export {
     /// csv or ndjson [default: as the file's name ends]
     #[arg(long, value_name = "FORMAT", value_parser = format_named)]
     format: Option<Format>,
-    /// Which rows and what of them, as in a URL: select=id,display_name&status=eq.active&order=hired_on
+    /// Which rows and what of them, as in a URL: select=id,status&status=eq.active&order=id
     #[arg(long, value_name = "QUERY", default_value = "")]
     query: String,
 }

@@ -133,28 +133,27 @@ fn ndjson_chunk<R: Read>(reader: &mut BufReader<R>, number: &mut u64, next: &mut
     let mut chunk = Chunk::default();
     let mut bytes = 0;
     while chunk.lines.len() + chunk.refused.len() < SOME && bytes < HEAVY {
-        let (row, length) = match next.take() {
-            Some(kept) => kept,
-            None => {
-                let mut text = Vec::new();
-                *number += 1;
-                let length = reader.by_ref().take(LONGEST as u64 + 1).read_until(b'\n', &mut text).map_err(|error| broken(*number, &error))?;
-                if length == 0 {
-                    break;
-                }
-                if length > LONGEST {
-                    return Err(broken(*number, &too_long()));
-                }
-                if text.iter().all(u8::is_ascii_whitespace) {
+        let (row, length) = if let Some(kept) = next.take() {
+            kept
+        } else {
+            let mut text = Vec::new();
+            *number += 1;
+            let length = reader.by_ref().take(LONGEST as u64 + 1).read_until(b'\n', &mut text).map_err(|error| broken(*number, &error))?;
+            if length == 0 {
+                break;
+            }
+            if length > LONGEST {
+                return Err(broken(*number, &too_long()));
+            }
+            if text.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            match parsed(&text) {
+                Ok(row) => (row, length),
+                Err(error) => {
+                    chunk.refused.push(Refused::new(*number, &error));
+                    bytes += length;
                     continue;
-                }
-                match parsed(&text) {
-                    Ok(row) => (row, length),
-                    Err(error) => {
-                        chunk.refused.push(Refused::new(*number, &error));
-                        bytes += length;
-                        continue;
-                    }
                 }
             }
         };

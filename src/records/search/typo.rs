@@ -49,11 +49,11 @@ pub(crate) fn distance(one: &str, other: &str) -> usize {
     for (row, letter) in one.iter().enumerate() {
         let mut next = vec![row + 1];
         for (column, other_letter) in other.iter().enumerate() {
-            let mut least = (last[column] + usize::from(letter != other_letter)).min(last[column + 1] + 1).min(next[column] + 1);
+            let mut fewest = (last[column] + usize::from(letter != other_letter)).min(last[column + 1] + 1).min(next[column] + 1);
             if row > 0 && column > 0 && *letter == other[column - 1] && one[row - 1] == *other_letter {
-                least = least.min(before[column - 1] + 1);
+                fewest = fewest.min(before[column - 1] + 1);
             }
-            next.push(least);
+            next.push(fewest);
         }
         before = std::mem::replace(&mut last, next);
     }
