@@ -6,7 +6,7 @@ pub(super) mod rules;
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::{
@@ -175,12 +175,12 @@ pub(super) async fn forget_employees(conn: &Conn, tenant: TenantId, ids: &[Uuid]
 
 /// What names are sorted by follows the names.
 async fn sort_names(conn: &Conn, tenant: TenantId, rows: &[NamesRow]) -> Result<()> {
-    let sorted: Json =
-        rows.iter().map(|row| json!([row.id, name_sort(row.given_name.as_deref(), row.family_name.as_deref(), &row.display_name)])).collect();
-    // Reading a list of rows is spelled differently.
+    let sort = |row: &NamesRow| name_sort(row.given_name.as_deref(), row.family_name.as_deref(), &row.display_name);
+    let sorted: Json = rows.iter().map(|row| (row.id.to_string(), Json::from(sort(row)))).collect::<Map<_, _>>().into();
+    // Reading a list of rows is spelled differently; SQLite would go through the list for every employee there is.
     let sql = conn.pick(
-        "UPDATE employees SET name_sort = e.value ->> 1 FROM json_each($2) AS e WHERE tenant_id = $1 AND employees.id = e.value ->> 0",
-        "UPDATE employees SET name_sort = e.v ->> 1 FROM jsonb_array_elements($2) AS e (v) WHERE tenant_id = $1 AND id = (e.v ->> 0)::uuid",
+        "UPDATE employees SET name_sort = $2 ->> ('$.\"' || id || '\"') WHERE tenant_id = $1 AND id IN (SELECT key FROM json_each($2))",
+        "UPDATE employees SET name_sort = e.value FROM jsonb_each_text($2) AS e WHERE tenant_id = $1 AND id = e.key::uuid",
     );
     conn.query(sql).bind(tenant).bind(Value::Json(sorted.to_string())).execute().await?;
     Ok(())
