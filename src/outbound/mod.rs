@@ -108,18 +108,18 @@ impl Outbound {
     /// Why an address would never be called, as far as that can be seen without looking its name up; with the cure.
     pub fn why_never(&self, url: &Url) -> Option<String> {
         let guard = self.guard_for(url.scheme())?;
-        let is_callable = match url.host()? {
-            Host::Ipv4(address) => guard.lets(address.into()),
-            Host::Ipv6(address) => guard.lets(address.into()),
+        let (is_callable, is_public) = match url.host()? {
+            Host::Ipv4(address) => (guard.lets(address.into()), is_public(address.into())),
+            Host::Ipv6(address) => (guard.lets(address.into()), is_public(address.into())),
             Host::Domain(name) if name.trim_end_matches('.') == "localhost" => {
-                guard.lets(Ipv4Addr::LOCALHOST.into()) || guard.lets(Ipv6Addr::LOCALHOST.into())
+                (guard.lets(Ipv4Addr::LOCALHOST.into()) || guard.lets(Ipv6Addr::LOCALHOST.into()), false)
             }
-            Host::Domain(_) => guard.is_public_allowed || !self.allowed.is_empty(),
+            Host::Domain(_) => (guard.is_public_allowed || !self.allowed.is_empty(), true),
         };
-        let why = if guard.is_public_allowed { "is not on the public internet" } else { "is called without TLS" };
+        let why = if is_public { "would be called without TLS" } else { "is not on the public internet" };
         (!is_callable).then(|| {
             let place = url.host_str().unwrap_or_default();
-            format!("{place} {why}, so it would never be called: allow its address in outbound.allow of the installation, and start it again")
+            format!("{place} {why}: allow its address in outbound.allow of the installation, and start it again, or nobody calls it")
         })
     }
 
