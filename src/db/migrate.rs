@@ -48,6 +48,8 @@ migrations![
     "0031_changes",
     "0032_deleted_employees",
     "0033_replaced_payslips",
+    "0050_storage_usage",
+    "0051_object_versions",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.
