@@ -7,7 +7,6 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::body::Body;
-use futures_util::FutureExt as _;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -120,7 +119,7 @@ pub async fn serve_front(
     stopping.cancel();
     tracing::info!(connections = door.connections.len(), "stopping");
     door.give_notice(&listener, &permits, Duration::from_secs(config.stop_delay_seconds)).await;
-    drop(listener);
+    door.close(listener, &permits)?;
     door.drain(Duration::from_secs(config.drain_seconds)).await;
     Ok(())
 }
@@ -230,10 +229,20 @@ impl Door {
                 () = sleep(MOMENT), if is_quiet => break,
             }
         }
-        // Closing the door resets whoever stands in front of it.
-        while let Some((stream, peer, permit)) = next(listener, permits).now_or_never() {
-            self.admit(stream, peer, permit);
+    }
+
+    /// Lets in whoever stands in front of the door, whom closing it would reset, and closes it.
+    fn close(&mut self, listener: TcpListener, permits: &Arc<Semaphore>) -> io::Result<()> {
+        take_no_more(&listener);
+        // The system is asked: tokio only knows of those it was told of when it last looked.
+        let listener = listener.into_std()?;
+        while let Ok(permit) = Arc::clone(permits).try_acquire_owned()
+            && let Ok((stream, peer)) = listener.accept()
+        {
+            stream.set_nonblocking(true)?;
+            self.admit(TcpStream::from_std(stream)?, peer, permit);
         }
+        Ok(())
     }
 
     /// Lets what is in flight finish, for so long, and closes idle connections.
@@ -258,6 +267,20 @@ async fn next(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, S
                 tracing::error!(%error, "a connection could not be taken");
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// From here on nobody joins the queue in front of the door: the first packet of whoever comes is dropped, and when it is sent again a
+/// second later the door is closed. Elsewhere than on Linux, who comes in the last microseconds is reset.
+fn take_no_more(listener: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    {
+        /// `BPF_RET | BPF_K`: keep so many bytes of the packet.
+        const RETURN: u16 = 0x06;
+        let drop_all = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
+        if let Err(error) = socket2::SockRef::from(listener).attach_filter(&drop_all) {
+            tracing::debug!(%error, "the queue in front of the door stays open");
         }
     }
 }

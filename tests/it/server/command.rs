@@ -5,9 +5,11 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::Arc,
 };
 
 use tempfile::TempDir;
+use tokio::sync::Barrier;
 
 /// `basalt` in this directory, with nothing of this process's environment.
 fn basalt(directory: &Path, arguments: &[&str]) -> Command {
@@ -141,11 +143,13 @@ fn the_printed_curl_lines_work() {
 /// Every request that was answered at all was answered well, and none was cut off, while the server was told to stop.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_because_the_server_is_told_to_stop() {
+    const CLIENTS: usize = 8;
     let directory = tempfile::tempdir().unwrap();
     let mut started = start(&directory);
-    let clients: Vec<_> = (0..8)
+    let all_were_answered = Arc::new(Barrier::new(CLIENTS + 1));
+    let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let url = format!("{}/auth/v1/health", started.url);
+            let (url, all_were_answered) = (format!("{}/auth/v1/health", started.url), Arc::clone(&all_were_answered));
             tokio::spawn(async move {
                 let client = reqwest::Client::new();
                 let mut answered = 0;
@@ -155,6 +159,9 @@ async fn no_request_fails_because_the_server_is_told_to_stop() {
                             assert_eq!(response.status(), 200);
                             response.bytes().await.unwrap();
                             answered += 1;
+                            if answered == 1 {
+                                all_were_answered.wait().await;
+                            }
                         }
                         // The door is closed.
                         Err(error) if error.is_connect() => return answered,
@@ -164,7 +171,7 @@ async fn no_request_fails_because_the_server_is_told_to_stop() {
             })
         })
         .collect();
-    reqwest::get(format!("{}/health", started.url)).await.unwrap();
+    all_were_answered.wait().await;
     assert!(started.stop("-TERM").success());
     for client in clients {
         assert!(client.await.unwrap() > 0);
