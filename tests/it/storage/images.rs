@@ -64,6 +64,9 @@ async fn pictures_come_in_the_size_that_is_asked_for() {
         assert_eq!(reply.header("x-transformations"), told);
         assert_eq!(size(&render(&nobody, &format!("public/open/a.jpg{query}")).await, "image/jpeg"), to, "{query}");
     }
+    // Stock clients declare bytes to be text when nobody says what they are.
+    upload(&app.service(), "open/text", "text/plain;charset=UTF-8", picture(400, 200, ImageFormat::Jpeg)).await;
+    assert_eq!(size(&render(&nobody, "public/open/text?width=100").await, "image/jpeg"), (100, 50));
     // What is cut off is on the other side.
     for (gravity, red) in [("we", true), ("ea", false)] {
         let reply = render(&nobody, &format!("public/open/a.png?width=100&height=100&gravity={gravity}")).await;
@@ -168,7 +171,7 @@ async fn what_is_no_picture_or_too_large_a_one_is_refused() {
     upload(&service, "open/cut.png", "image/png", picture(400, 200, ImageFormat::Png)[..60].to_vec()).await;
     assert_eq!(render(&service, "public/open/cut.png").await.status, 400);
     upload(&service, "open/text.txt", "text/plain", b"hello".to_vec()).await;
-    assert_snapshot!(refusal(&render(&service, "public/open/text.txt?width=10").await), @"400 400 Error InvalidRequest: an object of the type text/plain is no image");
+    assert_snapshot!(refusal(&render(&service, "public/open/text.txt?width=10").await), @"400 400 Error InvalidRequest: The source image is invalid or unsupported for rendering");
     assert_snapshot!(refusal(&render(&service, "public/open/a.png?width=-1").await), @"400 400 Error InvalidRequest: width must be 1 or more");
     for wrong in [
         "width=0",
