@@ -116,6 +116,11 @@ impl App {
         })))
     }
 
+    /// Whether what the settings name was ever opened. Makes nothing.
+    pub async fn is_installed(config: &Config) -> Result<bool> {
+        Db::is_there(&database_settings(config)).await
+    }
+
     /// Removes everything that belongs to a deleted tenant, in every room. The bytes of its files go with the next sweep.
     pub async fn erase_tenant(tx: &Tx, tenant: tenants::TenantId, now: Timestamp) -> Result<()> {
         records::delete_rows_of(tx, tenant).await?;

@@ -318,10 +318,13 @@ struct Change {
 
 impl Change {
     async fn check(app: &App, tenant: &Tenant, known: &UserRow, asked: AdminUser, now: Timestamp) -> Result<Self, AuthError> {
+        let email: Option<Email> = given(asked.email).map(|email| email.parse()).transpose()?;
+        let phone: Option<Phone> = given(asked.phone).map(|phone| phone.parse()).transpose()?;
         let encrypted_password = match (given(asked.password), given(asked.password_hash)) {
             (Some(_), Some(_)) => return Err(AuthError::validation("Only a password or a password hash should be provided")),
             (Some(password), None) => {
-                check_password(app, tenant, &password, Owner::from(known)).await?;
+                let owner = Owner::from(known).with(email.as_ref().map(Email::as_str), phone.as_ref().map(Phone::as_str));
+                check_password(app, tenant, &password, owner).await?;
                 Some(app.passwords.hash(&password).await?)
             }
             (None, Some(hash)) => Some(checked_hash(&hash)?),
@@ -332,9 +335,9 @@ impl Change {
         check_user_metadata(&user_metadata)?;
         check_app_metadata(&app_metadata)?;
         Ok(Self {
-            email: given(asked.email).map(|email| email.parse()).transpose()?,
+            email,
             email_confirm: asked.email_confirm,
-            phone: given(asked.phone).map(|phone| phone.parse()).transpose()?,
+            phone,
             phone_confirm: asked.phone_confirm,
             encrypted_password,
             history: tenant.settings.password.history,
@@ -440,5 +443,6 @@ async fn delete_softly(tx: &Tx, tenant: TenantId, now: Timestamp, id: Uuid) -> D
     sql::delete_sessions_of(tx, tenant, id).await?;
     sql::past_passwords::keep(tx, tenant, id, 0).await?;
     sql::messages::forget_devices_of(tx, tenant, id).await?;
+    sql::limits::forget_networks_of(tx, tenant, id).await?;
     Ok(true)
 }

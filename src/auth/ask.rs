@@ -3,6 +3,7 @@
 //! Whether anybody has the address must not be seen, neither in the answer nor in the time it takes. So a request only writes down what is
 //! asked for and how lately it was asked for before; a job finds out who has the address, and what is due to them.
 
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use super::{
     email::Email,
     error::{AuthCode, AuthError},
     flow_state::Challenge,
-    limits::{self, Peer},
+    limits::{self, CountedMessage, Peer},
     message::{self, AuthMail, MailToken},
     model::{EMAIL_PROVIDER, IdentityRow, UserRow},
     one_time_token::{self, NewToken, Purpose, Wanted, address_digest},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     app::App,
     audit::{self, Action, Event, Origin},
-    db::{Timestamp, Tx},
+    db::{Conn, Timestamp, Tx},
     error::Result as DbResult,
     jobs::{self, Job, JobError, NewJob},
     tenants::{MailKind, Tenant, TenantId},
@@ -93,6 +94,9 @@ pub(super) struct Ask {
     /// Where it was asked.
     #[serde(default = "Origin::here")]
     origin: Origin,
+    /// Whether a server of the tenant asks, which may send as many messages as it likes.
+    #[serde(default)]
+    by_server: bool,
 }
 
 /// What a tenant says of how often something may be asked for.
@@ -123,9 +127,19 @@ impl Frequency {
         if messages::request(tx, self.tenant, self.now, self.kind, &self.address, since).await? {
             return Ok(None);
         }
-        let last = messages::requested_at(tx, self.tenant, self.kind, &self.address).await?.unwrap_or(self.now);
+        let last = messages::requested_at(tx, self.tenant, self.kind, &self.address).await?;
+        Ok(Some(self.too_soon_after(last.unwrap_or(self.now))))
+    }
+
+    /// Tells in how many seconds it may be asked for, if not now, and notes nothing.
+    pub(super) async fn wait(&self, conn: &Conn) -> DbResult<Option<TooSoon>> {
+        let last = messages::requested_at(conn, self.tenant, self.kind, &self.address).await?;
+        Ok(last.filter(|last| *last > self.now.plus_seconds(-self.pause)).map(|last| self.too_soon_after(last)))
+    }
+
+    fn too_soon_after(&self, last: Timestamp) -> TooSoon {
         let micros = last.plus_seconds(self.pause).micros() - self.now.micros();
-        Ok(Some(TooSoon { seconds: (micros + 999_999).div_euclid(1_000_000).max(1), is_mail: self.is_mail }))
+        TooSoon { seconds: (micros + 999_999).div_euclid(1_000_000).max(1), is_mail: self.is_mail }
     }
 }
 
@@ -146,13 +160,14 @@ impl From<TooSoon> for AuthError {
 impl Ask {
     /// By a mail address.
     pub(super) fn by_mail(asked: Asked, email: Email, challenge: Pkce, redirect_to: String, languages: String) -> Self {
-        Self { asked, address: email.into(), challenge, redirect_to, languages, channel: String::new(), origin: Origin::here() }
+        let (address, channel) = (email.into(), String::new());
+        Self { asked, address, challenge, redirect_to, languages, channel, origin: Origin::here(), by_server: false }
     }
 
     /// By a phone number.
     pub(super) fn by_phone(asked: Asked, phone: Phone, channel: String) -> Self {
-        let (redirect_to, languages) = (String::new(), String::new());
-        Self { asked, address: phone.into(), challenge: Pkce::default(), redirect_to, languages, channel, origin: Origin::here() }
+        let (address, challenge, redirect_to, languages) = (phone.into(), Pkce::default(), String::new(), String::new());
+        Self { asked, address, challenge, redirect_to, languages, channel, origin: Origin::here(), by_server: false }
     }
 
     /// How often it may be asked for.
@@ -166,10 +181,11 @@ impl Ask {
     }
 
     /// The same, for somebody who becomes a user if nobody has the address.
-    pub(super) async fn submit_for(self, app: &App, tenant: &Tenant, peer: &Peer, newcomer: Option<Newcomer>) -> Result<Uuid, AuthError> {
+    pub(super) async fn submit_for(mut self, app: &App, tenant: &Tenant, peer: &Peer, newcomer: Option<Newcomer>) -> Result<Uuid, AuthError> {
         let (now, id) = (app.clock.now(), tenant.id);
         let frequency = self.frequency(app, tenant, now);
         let sent = limits::message(app, tenant, &self.address, peer).await?;
+        self.by_server = peer.is_service();
         let job = app.jobs.prepare(tenant.id, &self)?;
         let (job_id, signed_up) = (job.id(), Event::of(Action::UserSignedUp, self.origin));
         let refused = app
@@ -212,33 +228,52 @@ impl Job for Ask {
         let tenant = message::active(app, tenant).await?;
         let user = sql::find_user_by_address(&app.db.read().await?, tenant.id, &self.address).await?;
         let now = app.clock.now();
-        let due = match &user {
+        let mut due = match &user {
             Some(user) => self.due(app, &tenant, now, user)?,
             None => None,
         };
+        let counted = self.count_elsewhere(app, &tenant, due.as_ref()).await?;
+        // Who asked is not told: it would show that there is a change to be confirmed.
+        due = due.filter(|_| counted.is_some());
         let event = self.event(user.as_ref(), due.as_ref());
         let id = tenant.id;
-        app.db
+        let stored = app
+            .db
             .write(move |tx| async move {
                 if let Some(due) = due {
                     due.store(&tx, id, now).await?;
                 }
                 audit::note(&tx, id, now, &event).await
             })
-            .await?;
+            .await;
+        if let (Err(_), Some(counted)) = (&stored, counted) {
+            counted.take_back(app).await?;
+        }
         app.jobs.wake();
-        Ok(())
+        Ok(stored?)
     }
 }
 
 impl Ask {
+    /// Counts what goes to another address than the one that it was asked for by, which was counted when it was. `None` if that address has
+    /// had too many.
+    async fn count_elsewhere(&self, app: &App, tenant: &Tenant, due: Option<&Due>) -> Result<Option<CountedMessage>, JobError> {
+        let addresses = due.into_iter().flat_map(|due| &due.tokens).map(|token| token.row.address.as_str());
+        let elsewhere: Vec<&str> = addresses.filter(|address| !self.by_server && *address != self.address).collect();
+        match limits::messages_of_anybody(app, tenant, &elsewhere).await {
+            Ok(counted) => Ok(Some(counted)),
+            Err(error) if error.status() == StatusCode::TOO_MANY_REQUESTS => Ok(None),
+            Err(error) => Err(JobError::Retry(format!("what it would send can't be counted: {error}"))),
+        }
+    }
+
     /// What the audit log says of it.
     fn event(&self, user: Option<&UserRow>, due: Option<&Due>) -> Event {
         let action = match self.asked {
             Asked::SignIn | Asked::Recovery => Action::UserRecoveryRequested,
             Asked::SignUp | Asked::ConfirmationAgain | Asked::EmailChangeAgain | Asked::PhoneChangeAgain => Action::UserConfirmationRequested,
         };
-        let is_sent = due.is_some_and(|due| !due.tokens.is_empty());
+        let is_sent = due.is_some_and(|due| !due.tokens.is_empty() || !due.jobs.is_empty());
         let event = Event::of(action, self.origin.clone()).with("asked", self.asked.kind()).with("sent", is_sent);
         user.map(|user| user.id).into_iter().fold(event, Event::about)
     }

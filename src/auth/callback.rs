@@ -87,7 +87,7 @@ async fn answer(app: &App, peer: &Peer, client: Client, request: Request) -> Res
         Ok(arrival) => {
             let Ok(languages) = Languages::from_request_parts(&mut parts, app).await;
             let cookie = set_cookie(&tenant, &arrival.cookie, "", 0);
-            let response = match arrival.go_on(app, &tenant, &parameters, client, languages).await {
+            let response = match arrival.go_on(app, &tenant, peer, &parameters, client, languages).await {
                 Ok(to) => redirect::send_to(StatusCode::FOUND, &to),
                 Err(error) => redirect::send_to(StatusCode::SEE_OTHER, &redirect::with_error(&arrival.back, &or_server_error(error), true)),
             };
@@ -145,7 +145,15 @@ async fn arrive(app: &App, tenant: &Tenant, parts: &Parts, parameters: &Paramete
 
 impl Arrival {
     /// Where the user goes on to, with a session or a code.
-    async fn go_on(&self, app: &App, tenant: &Tenant, parameters: &Parameters, client: Client, languages: Languages) -> Result<Url, AuthError> {
+    async fn go_on(
+        &self,
+        app: &App,
+        tenant: &Tenant,
+        peer: &Peer,
+        parameters: &Parameters,
+        client: Client,
+        languages: Languages,
+    ) -> Result<Url, AuthError> {
         let provider = Provider::find(app, tenant, self.flow.provider.as_deref().unwrap_or_default()).await?;
         if !provider.may_have_sent(parameters.get("iss")) {
             return Err(AuthError::bad_request(AuthCode::BadOauthCallback, "OAuth callback is from another provider"));
@@ -157,13 +165,13 @@ impl Arrival {
         let code = parameters.get("code").ok_or_else(missing)?;
         let tokens = provider.exchange(app, &callback(tenant), code, &self.secret).await?;
         let profile = provider.profile(app, &tokens, &self.secret, parameters.get("user")).await?;
-        let given = ProviderTokens { access_token: Some(tokens.access_token), refresh_token: tokens.refresh_token };
+        let mut given = ProviderTokens { access_token: Some(tokens.access_token), refresh_token: tokens.refresh_token, to_link: None };
         let errand = match (self.flow.user_id.zip(self.flow.linking_session_id), &self.secret.invite_token) {
             (Some((user, session)), _) => Errand::Link { user, session },
             (None, Some(invitation)) => Errand::Accept { invitation: invitation.clone() },
             (None, None) => Errand::SignIn,
         };
-        let visit = Visit { profile: &profile, errand, redirect_to: self.back.to_string(), languages: languages.0 };
+        let visit = Visit { profile: &profile, errand, redirect_to: self.back.to_string(), languages: languages.0, peer };
         if self.flow.challenge.is_none() {
             let mut session = linking::sign_in(app, tenant, &visit, "oauth", client).await?;
             session.provider_token = given.access_token;
@@ -171,9 +179,19 @@ impl Arrival {
             return Ok(redirect::with_session(&self.back, &session, &[]));
         }
         let code = AuthCodeText::new();
-        let secret = serde_json::to_vec(&given).map_err(Error::from)?;
-        let secret = app.master_key.seal(&FlowStateRow::place(tenant.id, self.flow.id), &secret);
-        linking::issue_code(app, tenant, &visit, CodeOf { flow: self.flow.id, code_hash: code.hash(), secret }).await?;
+        let code_of = |given: &ProviderTokens| -> Result<CodeOf, AuthError> {
+            let secret = serde_json::to_vec(given).map_err(Error::from)?;
+            let secret = app.master_key.seal(&FlowStateRow::place(tenant.id, self.flow.id), &secret);
+            Ok(CodeOf { flow: self.flow.id, code_hash: code.hash(), secret })
+        };
+        match &visit.errand {
+            // Anybody's browser may have come, sent here by whoever asked: what they link waits for the app that asked to show so.
+            Errand::Link { user, .. } if self.flow.browser_hash.is_none() => {
+                given.to_link = Some(profile.clone());
+                linking::issue_code_to_link(app, tenant, *user, &profile, code_of(&given)?).await?;
+            }
+            _ => linking::issue_code(app, tenant, &visit, code_of(&given)?).await?,
+        }
         Ok(redirect::with_query(&self.back, &[("code", &code.text())]))
     }
 }

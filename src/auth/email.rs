@@ -2,12 +2,14 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::error::AuthError;
 
 /// A mail address in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Email(String);
 
 impl Email {
@@ -20,6 +22,14 @@ impl Email {
 impl From<Email> for String {
     fn from(email: Email) -> Self {
         email.0
+    }
+}
+
+impl TryFrom<String> for Email {
+    type Error = AuthError;
+
+    fn try_from(text: String) -> Result<Self, AuthError> {
+        text.parse()
     }
 }
 

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
+    caller::Visitor,
     error::{AuthCode, AuthError},
+    linking::{self, Errand, Visit},
     model::{Session, SessionRow},
     notice::Teller,
+    provider::Profile,
     session::{self, Client, Proof},
     sql::flow_states as sql,
 };
@@ -224,10 +227,14 @@ pub(super) async fn delete_all_of(tx: &Tx, tenant: TenantId, user: Uuid) -> DbRe
 pub(super) struct ProviderTokens {
     pub(super) access_token: Option<String>,
     pub(super) refresh_token: Option<String>,
+    /// Whom the user of a flow wants to be, too, once the app has shown that it is the one that asked.
+    #[serde(default)]
+    pub(super) to_link: Option<Profile>,
 }
 
 /// Exchanges a code for the session that its flow has earned.
-pub(super) async fn exchange(app: &App, tenant: &Tenant, code: &str, verifier: &str, client: Client) -> Result<Session, AuthError> {
+pub(super) async fn exchange(app: &App, visitor: &Visitor, code: &str, verifier: &str, client: Client) -> Result<Session, AuthError> {
+    let tenant = &visitor.tenant;
     if code.is_empty() || verifier.is_empty() {
         return Err(AuthError::validation("invalid request: both auth code and code verifier should be non-empty"));
     }
@@ -248,9 +255,20 @@ pub(super) async fn exchange(app: &App, tenant: &Tenant, code: &str, verifier: &
         }
         None => ProviderTokens::default(),
     };
-    let proof = Proof { method: kind.method(), provider: flow.provider.clone() };
-    let row = session::begin(app, tenant, now, user, &proof);
-    let mut session = open(app, tenant, now, &flow, hash, row, client).await?;
+    let mut session = if let (Some(profile), Some(asking)) = (tokens.to_link, flow.linking_session_id) {
+        let (id, flow_id) = (tenant.id, flow.id);
+        if !app.db.write(move |tx| async move { sql::delete_by_code(&tx, id, flow_id, &hash).await }).await? {
+            return Err(not_found());
+        }
+        let (errand, languages) = (Errand::Link { user, session: asking }, String::new());
+        let redirect_to = flow.redirect_to.unwrap_or_default();
+        let visit = Visit { profile: &profile, errand, redirect_to, languages, peer: &visitor.peer };
+        linking::sign_in(app, tenant, &visit, kind.method(), client).await?
+    } else {
+        let proof = Proof { method: kind.method(), provider: flow.provider.clone() };
+        let row = session::begin(app, tenant, now, user, &proof);
+        open(app, tenant, now, &flow, hash, row, client).await?
+    };
     session.provider_token = tokens.access_token;
     session.provider_refresh_token = tokens.refresh_token;
     Ok(session)
@@ -276,6 +294,7 @@ async fn open(
             session::store(&tx, id, now, &stored, &client, &teller).await.map(Some)
         })
         .await?;
+    app.jobs.wake();
     let opened = opened.ok_or_else(not_found)?.ok_or_else(|| AuthError::forbidden(AuthCode::UserBanned, "User is banned"))?;
     session::answer(app, tenant, now, &row, opened).await
 }

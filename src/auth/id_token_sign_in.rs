@@ -10,6 +10,7 @@ use super::{
     caller::{SignedIn, find_user},
     caller_error::CallerError,
     error::{AuthCode, AuthError},
+    limits::Peer,
     link::Languages,
     linking::{self, Errand, Visit},
     model::Session,
@@ -47,6 +48,7 @@ pub(super) async fn sign_in(
     signed_in: Option<Result<SignedIn, AuthError>>,
     client: Client,
     languages: Languages,
+    peer: &Peer,
 ) -> Result<Session, AuthError> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let token = given(asked.id_token).ok_or_else(|| refused("id_token required"))?;
@@ -71,7 +73,7 @@ pub(super) async fn sign_in(
         }
         _ => Errand::SignIn,
     };
-    let visit = Visit { profile: &profile, errand, redirect_to: redirect::site(app, tenant).to_string(), languages: languages.0 };
+    let visit = Visit { profile: &profile, errand, redirect_to: redirect::site(app, tenant).to_string(), languages: languages.0, peer };
     linking::sign_in(app, tenant, &visit, "oauth", client).await
 }
 

@@ -17,6 +17,7 @@ use super::{
     error::{AuthCode, AuthError},
     flow_state::code_ends,
     hooks::{self, NewUsers},
+    limits::{self, CountedMessage, Peer},
     model::{EMAIL_PROVIDER, IdentityRow, Metadata, Session, SessionRow, User, UserRow, merge, object},
     notice::{Notice, Teller},
     one_time_token::{find_invitation, revoke_all},
@@ -44,14 +45,14 @@ struct Rules {
     /// The tenant's hook that is told of new users.
     new_users: NewUsers,
     teller: Teller,
-    /// What asks the owner of the profile's address to confirm it, and how often that may be.
+    /// What asks the owner of the profile's address to confirm it, and how often that may be; nothing where no mail may go there now.
     confirmation: Option<(Frequency, NewJob)>,
 }
 
 impl Rules {
-    fn of(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>) -> DbResult<Self> {
-        let confirmation = match &visit.profile.email {
-            Some(email) if !visit.profile.is_verified => {
+    fn of(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>, may_mail: bool) -> DbResult<Self> {
+        let confirmation = match visit.unproved_address() {
+            Some(email) if may_mail => {
                 let (redirect_to, languages) = (visit.redirect_to.clone(), visit.languages.clone());
                 let ask = Ask::by_mail(Asked::SignUp, email.clone(), Pkce::default(), redirect_to, languages);
                 Some((ask.frequency(app, tenant, now), app.jobs.prepare(tenant.id, &ask)?))
@@ -69,11 +70,11 @@ impl Rules {
     }
 
     /// Has the owner of the address asked whether it is theirs, unless that was so just before. Who has a confirmed account gets word of the
-    /// attempt instead, as at a sign-up.
-    async fn ask_to_confirm(&self, tx: &Tx, now: Timestamp) -> DbResult<()> {
+    /// attempt instead, as at a sign-up. Whether anybody was asked.
+    async fn ask_to_confirm(&self, tx: &Tx, now: Timestamp) -> DbResult<bool> {
         match &self.confirmation {
-            Some((frequency, job)) if frequency.note(tx).await?.is_none() => jobs::enqueue(tx, now, job).await,
-            _ => Ok(()),
+            Some((frequency, job)) if frequency.note(tx).await?.is_none() => jobs::enqueue(tx, now, job).await.map(|()| true),
+            _ => Ok(false),
         }
     }
 
@@ -118,6 +119,15 @@ pub(super) struct Visit<'v> {
     /// Where a mail that confirms the address leads back to.
     pub(super) redirect_to: String,
     pub(super) languages: String,
+    /// Who comes, as far as mails are counted.
+    pub(super) peer: &'v Peer,
+}
+
+impl Visit<'_> {
+    /// The address that its owner may have to confirm.
+    fn unproved_address(&self) -> Option<&Email> {
+        self.profile.email.as_ref().filter(|_| !self.profile.is_verified && matches!(self.errand, Errand::SignIn))
+    }
 }
 
 /// The code of a flow, to be stored with what the provider gave.
@@ -150,21 +160,54 @@ pub(super) async fn issue_code(app: &App, tenant: &Tenant, visit: &Visit<'_>, co
     settle(app, tenant, app.clock.now(), visit, Then::Issue(code)).await.map(drop)
 }
 
+/// Gives a flow the code by which the app that asked for it links the profile to this user. What can't be linked is told at once.
+pub(super) async fn issue_code_to_link(app: &App, tenant: &Tenant, user: Uuid, profile: &Profile, code: CodeOf) -> Result<(), AuthError> {
+    if let Some(identity) = identities::find(&app.db.read().await?, tenant.id, &profile.provider, &profile.subject).await? {
+        return Err(already_linked(identity.user_id == user));
+    }
+    let (id, ends, CodeOf { flow, code_hash, secret }) = (tenant.id, code_ends(app.clock.now()), code);
+    app.db.write(move |tx| async move { flow_states::set_code(&tx, id, flow, user, &code_hash, &secret, ends).await }).await?;
+    Ok(())
+}
+
+fn already_linked(is_own: bool) -> AuthError {
+    let message = if is_own { "Identity is already linked" } else { "Identity is already linked to another user" };
+    AuthError::unprocessable(AuthCode::IdentityAlreadyExists, message)
+}
+
 fn banned() -> AuthError {
     AuthError::forbidden(AuthCode::UserBanned, "User is banned")
 }
 
-async fn settle(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>, then: Then) -> Settled {
+async fn settle(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>, then: Then) -> Result<(Uuid, Option<Opened>), AuthError> {
     if matches!(visit.errand, Errand::SignIn) {
         ask_before(app, tenant, now, visit.profile).await?;
     }
+    // Counted before it is known whether a mail is due. Who needs none is not kept out by mails.
+    let counted = match visit.unproved_address() {
+        Some(email) => limits::message(app, tenant, email.as_str(), visit.peer).await,
+        None => Ok(CountedMessage::default()),
+    };
+    let may_mail = counted.is_ok();
     // Two first visits at the same moment can meet: then the second finds what the first has made.
-    let settled = match attempt(app, tenant, now, visit, then.clone()).await {
-        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => attempt(app, tenant, now, visit, then).await?,
-        outcome => outcome?,
+    let settled = match attempt(app, tenant, now, visit, then.clone(), may_mail).await {
+        Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => attempt(app, tenant, now, visit, then, may_mail).await,
+        outcome => outcome,
     };
     app.jobs.wake();
-    settled
+    let too_many = match counted {
+        Ok(_) if matches!(settled, Ok(Settled::Unconfirmed { is_asked: true })) => None,
+        Ok(unused) => {
+            unused.take_back(app).await?;
+            None
+        }
+        Err(error) => Some(error),
+    };
+    match settled? {
+        Settled::User(user, opened) => Ok((user, opened.map(|opened| *opened))),
+        Settled::Unconfirmed { .. } => Err(too_many.unwrap_or_else(|| unconfirmed(visit.profile))),
+        Settled::Refused(error) => Err(error),
+    }
 }
 
 /// Asks the tenant's hook about somebody who is to become a user, as far as can be seen before the transaction.
@@ -188,10 +231,20 @@ async fn ask_before(app: &App, tenant: &Tenant, now: Timestamp, profile: &Profil
     hooks::before_user_created(app, tenant, &User::new(user, vec![identity])).await
 }
 
-type Settled = Result<(Uuid, Option<Opened>), AuthError>;
+/// What came of a visit.
+enum Settled {
+    /// It is this user, with a session if one was to be opened and may be.
+    User(Uuid, Option<Box<Opened>>),
+    /// The owner of the address has to confirm it first, and is asked to unless that was so just before or is too often.
+    Unconfirmed {
+        is_asked: bool,
+    },
+    Refused(AuthError),
+}
 
-async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>, then: Then) -> DbResult<Settled> {
-    let (id, rules, profile, errand) = (tenant.id, Rules::of(app, tenant, now, visit)?, visit.profile.clone(), visit.errand.clone());
+async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>, then: Then, may_mail: bool) -> DbResult<Settled> {
+    let rules = Rules::of(app, tenant, now, visit, may_mail)?;
+    let (id, profile, errand) = (tenant.id, visit.profile.clone(), visit.errand.clone());
     app.db
         .write(move |tx| async move {
             let joined = match errand {
@@ -204,21 +257,19 @@ async fn attempt(app: &App, tenant: &Tenant, now: Timestamp, visit: &Visit<'_>, 
             };
             let user = match joined {
                 Ok(Joined::User(user)) => user,
-                Ok(Joined::Met) => return Ok(Err(Error::unavailable("the account was made at the same moment; try again").into())),
-                Ok(Joined::Unconfirmed) => {
-                    rules.ask_to_confirm(&tx, now).await?;
-                    return Ok(Err(unconfirmed(&profile)));
-                }
-                Err(error) => return Ok(Err(error)),
+                Ok(Joined::Met) => return Err(Error::unavailable("the account was made at the same moment; try again")),
+                Ok(Joined::Unconfirmed) => return Ok(Settled::Unconfirmed { is_asked: rules.ask_to_confirm(&tx, now).await? }),
+                Err(error) => return Ok(Settled::Refused(error)),
             };
             match then {
                 Then::Open(mut row, client) => {
                     row.user_id = user;
-                    Ok(Ok((user, session::store(&tx, id, now, &row, &client, &rules.teller).await?)))
+                    let opened = session::store(&tx, id, now, &row, &client, &rules.teller).await?;
+                    Ok(Settled::User(user, opened.map(Box::new)))
                 }
                 Then::Issue(CodeOf { flow, code_hash, secret }) => {
                     flow_states::set_code(&tx, id, flow, user, &code_hash, &secret, code_ends(now)).await?;
-                    Ok(Ok((user, None)))
+                    Ok(Settled::User(user, None))
                 }
             }
         })
@@ -424,7 +475,7 @@ async fn accept(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, invita
     if let Some(known) = identities::find(tx, tenant, &profile.provider, &profile.subject).await?
         && known.user_id != user.id
     {
-        return Ok(Err(AuthError::unprocessable(AuthCode::IdentityAlreadyExists, "Identity is already linked to another user")));
+        return Ok(Err(already_linked(false)));
     }
     if user.email_confirmed_at.is_none() {
         shut_out_others(tx, tenant, &mut user, |identity| identity.provider == EMAIL_PROVIDER).await?;
@@ -442,16 +493,13 @@ async fn accept(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, invita
 
 /// Adds an identity to a user who is signed in and asked for it.
 async fn link_to(tx: &Tx, tenant: TenantId, now: Timestamp, rules: &Rules, (user, session): (Uuid, Uuid), profile: &Profile) -> Outcome {
-    let refuse = |message: &'static str| Ok(Err(AuthError::unprocessable(AuthCode::IdentityAlreadyExists, message)));
     // Who signed out meanwhile does not want it any more.
     let asked = sql::find_session(tx, tenant, session).await?.is_some_and(|session| session.user_id == user);
     let Some(mut user) = sql::lock_user(tx, tenant, user).await?.filter(|user| asked && user.deleted_at.is_none()) else {
         return Ok(Err(AuthError::forbidden(AuthCode::SessionNotFound, "Session from session_id claim in JWT does not exist")));
     };
-    match identities::find(tx, tenant, &profile.provider, &profile.subject).await? {
-        Some(identity) if identity.user_id == user.id => return refuse("Identity is already linked"),
-        Some(_) => return refuse("Identity is already linked to another user"),
-        None => {}
+    if let Some(identity) = identities::find(tx, tenant, &profile.provider, &profile.subject).await? {
+        return Ok(Err(already_linked(identity.user_id == user.id)));
     }
     let before = user.clone();
     if let Some(email) = profile.email.as_ref().filter(|_| user.email.is_none()) {

@@ -32,6 +32,8 @@ pub(super) struct AuthMail {
     pub(super) email: String,
     pub(super) new_email: String,
     pub(super) new_phone: String,
+    /// The digits of the number before.
+    pub(super) old_phone: String,
     pub(super) token: Option<MailToken>,
     /// What the mail carries that goes to the other address, where two have to agree.
     pub(super) pair: Option<MailToken>,
@@ -40,6 +42,7 @@ pub(super) struct AuthMail {
     pub(super) languages: String,
     pub(super) device: String,
     pub(super) factor: String,
+    pub(super) factor_type: String,
     pub(super) passkey: String,
     pub(super) provider: String,
 }
@@ -112,8 +115,9 @@ impl AuthMail {
             token_new,
             token_hash_new,
             old_email: if kind == MailKind::EmailChanged { &self.email } else { "" },
-            factor_type: &self.factor,
-            ..EmailData::default()
+            old_phone: &self.old_phone,
+            provider: &self.provider,
+            factor_type: &self.factor_type,
         };
         hooks::send_email(app, tenant, id, &user, &data).await
     }

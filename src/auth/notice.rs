@@ -30,15 +30,9 @@ pub(super) enum Notice {
         device: String,
     },
     /// A second factor came.
-    FactorAdded {
-        /// What it is called.
-        factor: String,
-    },
+    FactorAdded(NamedFactor),
     /// A second factor went.
-    FactorRemoved {
-        /// What it was called.
-        factor: String,
-    },
+    FactorRemoved(NamedFactor),
     /// There are new recovery codes.
     RecoveryCodesMade,
     /// A passkey came.
@@ -63,17 +57,22 @@ pub(super) enum Notice {
     },
 }
 
+/// A second factor as its user knows it.
+#[derive(Clone, Debug)]
+pub(super) struct NamedFactor {
+    /// What the user calls it; what it is, if the user calls it nothing.
+    name: String,
+    factor_type: String,
+}
+
+impl From<&FactorRow> for NamedFactor {
+    fn from(factor: &FactorRow) -> Self {
+        let name = if factor.friendly_name.is_empty() { &factor.factor_type } else { &factor.friendly_name };
+        Self { name: name.clone(), factor_type: factor.factor_type.clone() }
+    }
+}
+
 impl Notice {
-    /// That a factor came.
-    pub(super) fn of_new_factor(factor: &FactorRow) -> Self {
-        Self::FactorAdded { factor: name_of(factor) }
-    }
-
-    /// That a factor went.
-    pub(super) fn of_lost_factor(factor: &FactorRow) -> Self {
-        Self::FactorRemoved { factor: name_of(factor) }
-    }
-
     /// The mail that it is, and whether the tenant has it sent.
     fn kind(&self, wanted: &NoticeSettings) -> (MailKind, bool) {
         match self {
@@ -81,8 +80,8 @@ impl Notice {
             Self::EmailChanged { .. } => (MailKind::EmailChanged, wanted.email_changed),
             Self::PhoneChanged { .. } => (MailKind::PhoneChanged, wanted.phone_changed),
             Self::NewDevice { .. } => (MailKind::NewDevice, wanted.new_device),
-            Self::FactorAdded { .. } => (MailKind::FactorAdded, wanted.factors),
-            Self::FactorRemoved { .. } => (MailKind::FactorRemoved, wanted.factors),
+            Self::FactorAdded(_) => (MailKind::FactorAdded, wanted.factors),
+            Self::FactorRemoved(_) => (MailKind::FactorRemoved, wanted.factors),
             Self::RecoveryCodesMade => (MailKind::RecoveryCodesMade, wanted.recovery_codes),
             Self::PasskeyAdded { .. } => (MailKind::PasskeyAdded, wanted.passkeys),
             Self::PasskeyRemoved { .. } => (MailKind::PasskeyRemoved, wanted.passkeys),
@@ -90,11 +89,6 @@ impl Notice {
             Self::IdentityUnlinked { .. } => (MailKind::IdentityUnlinked, wanted.identities),
         }
     }
-}
-
-/// What a user calls a factor; what it is, if the user calls it nothing.
-fn name_of(factor: &FactorRow) -> String {
-    if factor.friendly_name.is_empty() { factor.factor_type.clone() } else { factor.friendly_name.clone() }
 }
 
 /// Tells the users of a tenant. Made before a transaction and used inside it: what was done is told, once, and what was rolled back is not.
@@ -121,9 +115,12 @@ impl Teller {
         match notice {
             Notice::PasswordChanged | Notice::RecoveryCodesMade => {}
             Notice::EmailChanged { new } => mail.new_email = new,
-            Notice::PhoneChanged { new } => mail.new_phone = format!("+{new}"),
+            Notice::PhoneChanged { new } => {
+                mail.new_phone = format!("+{new}");
+                mail.old_phone = user.phone.clone().unwrap_or_default();
+            }
             Notice::NewDevice { device } => mail.device = device,
-            Notice::FactorAdded { factor } | Notice::FactorRemoved { factor } => mail.factor = factor,
+            Notice::FactorAdded(factor) | Notice::FactorRemoved(factor) => (mail.factor, mail.factor_type) = (factor.name, factor.factor_type),
             Notice::PasskeyAdded { passkey } | Notice::PasskeyRemoved { passkey } => mail.passkey = passkey,
             Notice::IdentityLinked { provider } | Notice::IdentityUnlinked { provider } => mail.provider = provider,
         }

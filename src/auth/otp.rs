@@ -166,11 +166,16 @@ fn newcomer(
     Ok(Some((UserRow { user_metadata, ..user }, identity)))
 }
 
-/// A newcomer of whom the tenant's hooks know. Whose address is known already signs in, and is none that a hook could refuse.
+/// A newcomer of whom the tenant's hooks know. Whose address is known already signs in, and is none that a hook could refuse. A tenant that
+/// keeps to itself who is known has the hook asked about everybody, and what it refuses told to nobody: of them the unknown get no mail.
 async fn announced(app: &App, tenant: &Tenant, newcomer: Option<(UserRow, IdentityRow)>, is_known: bool) -> Result<Option<Newcomer>, AuthError> {
     let Some((user, identity)) = newcomer else { return Ok(None) };
     let new = User::new(user.clone(), vec![identity.clone()]);
-    if !is_known {
+    if !tenant.settings.sign_up.tell_unknown {
+        if hooks::before_user_created(app, tenant, &new).await.is_err() {
+            return Ok(None);
+        }
+    } else if !is_known {
         hooks::before_user_created(app, tenant, &new).await?;
     }
     Ok(Some(Newcomer { user, identity, told: hooks::after_user_created(app, tenant, &new)? }))

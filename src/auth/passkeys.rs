@@ -295,6 +295,7 @@ pub(super) async fn sign_in_by_passkey(
             session::store(&tx, id, now, &row, &client, &teller).await
         })
         .await?;
+    app.jobs.wake();
     Ok(Json(session::answer(&app, tenant, now, &session, opened.ok_or_else(unverified)?).await?))
 }
 

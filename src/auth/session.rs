@@ -162,12 +162,10 @@ fn login(session: &SessionRow, client: &Client) -> Event {
     ["method", "provider"].into_iter().filter(|name| proof[name].is_string()).fold(login, |login, name| login.with(name, proof[name].clone()))
 }
 
-/// The tokens of a session, with its user. Not to be called inside a transaction: what goes into a token may be asked of others.
+/// The tokens of a new session, with its user. Not to be called inside a transaction: what goes into a token may be asked of others.
 pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: &SessionRow, opened: Opened) -> Result<Session, AuthError> {
-    // The newest proof, as `amr` has it.
-    let method = session.amr.0[0]["method"].as_str().unwrap_or_default();
-    let answered = answer_to(app, tenant, now, session, opened, method).await;
-    if answered.is_err() && session.refreshed_at.is_none() {
+    let answered = answer_to(app, tenant, now, session, opened, newest_method(session)).await;
+    if answered.is_err() {
         // Nobody has its tokens.
         let (tenant, id) = (tenant.id, session.id);
         app.db.write(move |tx| async move { sql::delete_session(&tx, tenant, id).await }).await?;
@@ -175,7 +173,12 @@ pub(super) async fn answer(app: &App, tenant: &Tenant, now: Timestamp, session: 
     answered
 }
 
-/// The same, to somebody who asked for them in this way.
+/// The newest proof of a session, as `amr` has it.
+pub(super) fn newest_method(session: &SessionRow) -> &str {
+    session.amr.0[0]["method"].as_str().unwrap_or_default()
+}
+
+/// The tokens of a session, for somebody who asked for them in this way.
 pub(super) async fn answer_to(
     app: &App,
     tenant: &Tenant,
@@ -184,26 +187,35 @@ pub(super) async fn answer_to(
     opened: Opened,
     method: &str,
 ) -> Result<Session, AuthError> {
-    let Opened { user, identities, factors } = opened;
+    let custom = ask_claims(app, tenant, now, session, &opened, method).await?;
+    tokens(app, tenant, now, session, opened, custom)
+}
+
+/// What the tenant's hook has an access token say. `None` without one.
+pub(super) async fn ask_claims(
+    app: &App,
+    tenant: &Tenant,
+    now: Timestamp,
+    session: &SessionRow,
+    opened: &Opened,
+    method: &str,
+) -> Result<Option<Value>, AuthError> {
+    let claims = || Ok(serde_json::to_value(Claims::of(tenant, now, session, opened))?);
+    hooks::custom_access_token(app, tenant, opened.user.id, method, claims).await
+}
+
+/// The tokens of a session; the access token says what the tenant's hook made of it, if there is one.
+pub(super) fn tokens(
+    app: &App,
+    tenant: &Tenant,
+    now: Timestamp,
+    session: &SessionRow,
+    opened: Opened,
+    custom: Option<Value>,
+) -> Result<Session, AuthError> {
     let key = refresh_key(app, tenant, session)?;
-    let expires_at = expiry(&tenant.settings.sessions, now, session, factors.iter().any(FactorRow::is_verified));
-    let claims = Claims {
-        iss: tenant.issuer.clone(),
-        sub: user.id,
-        aud: user.aud.clone(),
-        exp: expires_at,
-        iat: now.seconds(),
-        email: user.email.clone().unwrap_or_default(),
-        phone: user.phone.clone().unwrap_or_default(),
-        app_metadata: object(user.app_metadata.clone()),
-        user_metadata: object(user.user_metadata.clone()),
-        role: user.role.clone(),
-        aal: session.aal.clone(),
-        amr: session.amr.0.clone(),
-        session_id: session.id,
-        is_anonymous: user.is_anonymous,
-    };
-    let custom = hooks::custom_access_token(app, tenant, user.id, method, || Ok(serde_json::to_value(&claims)?)).await?;
+    let claims = Claims::of(tenant, now, session, &opened);
+    let expires_at = claims.exp;
     let (access_token, expires_at) = match custom {
         Some(claims) => (tenant.keys.sign(TokenKind::Access, &claims)?, claims["exp"].as_i64().unwrap_or(expires_at)),
         None => (tenant.keys.sign(TokenKind::Access, &claims)?, expires_at),
@@ -214,11 +226,32 @@ pub(super) async fn answer_to(
         expires_in: expires_at - now.seconds(),
         expires_at,
         refresh_token: RefreshToken::write(tenant.id, session.id, session.refresh_counter, &key),
-        user: User::new(user, identities).with_factors(factors),
+        user: User::new(opened.user, opened.identities).with_factors(opened.factors),
         provider_token: None,
         provider_refresh_token: None,
         weak_password: None,
     })
+}
+
+impl Claims {
+    fn of(tenant: &Tenant, now: Timestamp, session: &SessionRow, Opened { user, factors, .. }: &Opened) -> Self {
+        Self {
+            iss: tenant.issuer.clone(),
+            sub: user.id,
+            aud: user.aud.clone(),
+            exp: expiry(&tenant.settings.sessions, now, session, factors.iter().any(FactorRow::is_verified)),
+            iat: now.seconds(),
+            email: user.email.clone().unwrap_or_default(),
+            phone: user.phone.clone().unwrap_or_default(),
+            app_metadata: object(user.app_metadata.clone()),
+            user_metadata: object(user.user_metadata.clone()),
+            role: user.role.clone(),
+            aal: session.aal.clone(),
+            amr: session.amr.0.clone(),
+            session_id: session.id,
+            is_anonymous: user.is_anonymous,
+        }
+    }
 }
 
 impl Client {

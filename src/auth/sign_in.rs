@@ -107,9 +107,9 @@ pub(super) async fn create_token(
         }
         Some("pkce") => {
             let (code, verifier) = (asked.auth_code.unwrap_or_default(), asked.code_verifier.unwrap_or_default());
-            flow_state::exchange(&app, &visitor.tenant, &code, &verifier, client).await?
+            flow_state::exchange(&app, &visitor, &code, &verifier, client).await?
         }
-        Some("id_token") => id_token_sign_in::sign_in(&app, &visitor.tenant, asked, linking, client, languages).await?,
+        Some("id_token") => id_token_sign_in::sign_in(&app, &visitor.tenant, asked, linking, client, languages, &visitor.peer).await?,
         Some("web3") => return Err(off::web3_disabled()),
         _ => return Err(AuthError::bad_request(AuthCode::InvalidCredentials, "unsupported_grant_type")),
     };
@@ -227,6 +227,7 @@ async fn open(app: &App, tenant: &Tenant, user: UserRow, rehashed: Option<String
             session::store(&tx, id, now, &row, &client, &teller).await
         })
         .await?;
+    app.jobs.wake();
     // The account was changed between the check and now: who comes again is checked again.
     let opened = opened.ok_or_else(|| Error::unavailable("the account was changed while it signed in; try again"))?;
     session::answer(app, tenant, now, &session, opened).await

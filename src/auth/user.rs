@@ -113,29 +113,39 @@ pub(super) async fn update_user(
     let new_hash = change_password(&app, tenant, &user, changes.password.as_deref(), is_current_missing).await?;
     let redirect_to = redirect.decide(&app, tenant).to.to_string();
     let change = Change::prepare(&app, tenant, now, &user, changes, new_hash, nonce, &redirect_to, &languages.0)?;
-    let sent = change.count_messages(&app, tenant, &current.peer).await?;
     let guess = match &change.nonce {
         Some(nonce) => Some(limits::guess(&app, tenant, Secret::Code, &nonce.address, Some(user.id), &current.peer).await?),
         None => None,
+    };
+    let sent = match change.count_messages(&app, tenant, &current.peer).await {
+        Ok(sent) => sent,
+        Err(error) => {
+            if let Some(guess) = guess {
+                guess.withdraw(&app).await?;
+            }
+            return Err(error);
+        }
     };
     let (id, signed_in) = (tenant.id, current.user);
     let key = std::sync::Arc::clone(&app.master_key);
     let outcome = app.db.write(move |tx| async move { change.apply(&tx, &key, id, now, &signed_in).await }).await;
     app.jobs.wake();
     if let Some(guess) = guess {
-        guess.ended(&app, !matches!(outcome, Ok(Outcome::WrongNonce))).await?;
+        match &outcome {
+            Ok(Outcome::Changed(_)) => guess.ended(&app, true).await?,
+            Ok(Outcome::WrongNonce) => guess.ended(&app, false).await?,
+            // The code was not looked at, or it is as if it had not been.
+            Ok(Outcome::Gone | Outcome::TooSoon(_)) | Err(_) => guess.withdraw(&app).await?,
+        }
     }
     if !matches!(outcome, Ok(Outcome::Changed(_))) {
-        for message in sent {
-            message.take_back(&app).await?;
-        }
+        sent.take_back(&app).await?;
     }
     match outcome {
         Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(AuthError::taken(&constraint)),
         Err(error) => Err(error.into()),
         Ok(Outcome::Changed(user)) => Ok(Json(*user)),
         Ok(Outcome::Gone) => Err(AuthError::user_not_found()),
-        Ok(Outcome::Overtaken) => Err(AuthError::from(Error::unavailable("the password was changed at the same moment; try again"))),
         Ok(Outcome::TooSoon(wait)) => Err(wait.into()),
         Ok(Outcome::WrongNonce) => Err(reauthenticate::wrong_nonce()),
     }
@@ -155,12 +165,7 @@ struct Changes {
 impl Changes {
     /// Whose password it will be.
     fn owner<'o>(&'o self, user: &'o UserRow) -> Owner<'o> {
-        let owner = Owner::from(user);
-        Owner {
-            email: self.email.as_ref().map_or(owner.email, Email::as_str),
-            phone: self.phone.as_ref().map_or(owner.phone, |(phone, _)| phone.as_str()),
-            ..owner
-        }
+        Owner::from(user).with(self.email.as_ref().map(Email::as_str), self.phone.as_ref().map(|(phone, _)| phone.as_str()))
     }
 
     /// Whether the user would sign in by something else than before.
@@ -264,7 +269,6 @@ enum NewAddress<A> {
 enum Outcome {
     Changed(Box<User>),
     Gone,
-    Overtaken,
     TooSoon(TooSoon),
     WrongNonce,
 }
@@ -332,18 +336,21 @@ impl Change {
         })
     }
 
-    /// Counts what goes to the new address and number, or refuses it.
-    async fn count_messages(&self, app: &App, tenant: &Tenant, peer: &Peer) -> Result<Vec<CountedMessage>, AuthError> {
-        let email = if let Some(NewAddress::Confirm { address, .. }) = &self.email { Some(address.as_str()) } else { None };
-        let phone = if let Some(NewAddress::Confirm { address, .. }) = &self.phone { Some(address.as_str()) } else { None };
-        let mut counted = Vec::new();
-        for address in [email, phone].into_iter().flatten() {
-            counted.push(limits::message(app, tenant, address, peer).await?);
-        }
-        Ok(counted)
+    /// Counts what goes to the new address and number, and to the present address where that has to agree; or refuses it.
+    async fn count_messages(&self, app: &App, tenant: &Tenant, peer: &Peer) -> Result<CountedMessage, AuthError> {
+        let tokens = tokens_of(self.email.as_ref()).iter().chain(tokens_of(self.phone.as_ref()));
+        let addresses: Vec<&str> = tokens.filter(|_| !peer.is_service()).map(|token| token.row.address.as_str()).collect();
+        limits::messages_of_anybody(app, tenant, &addresses).await
     }
 
     async fn apply(self, tx: &Tx, key: &crate::crypto::MasterKey, tenant: TenantId, now: Timestamp, signed_in: &SignedIn) -> DbResult<Outcome> {
+        let frequencies: Vec<&Frequency> = [frequency_of(self.email.as_ref()), frequency_of(self.phone.as_ref())].into_iter().flatten().collect();
+        // Looked at before anything is written: who comes too early still has its code, and waits no longer for what was not sent.
+        for frequency in &frequencies {
+            if let Some(wait) = frequency.wait(tx).await? {
+                return Ok(Outcome::TooSoon(wait));
+            }
+        }
         if let Some(nonce) = &self.nonce
             && !nonce.is_right(tx, key, now).await?
         {
@@ -352,14 +359,14 @@ impl Change {
         }
         let Some(mut user) = sql::lock_user(tx, tenant, signed_in.user_id).await? else { return Ok(Outcome::Gone) };
         let before = user.clone();
-        for frequency in [frequency_of(self.email.as_ref()), frequency_of(self.phone.as_ref())].into_iter().flatten() {
-            if let Some(wait) = frequency.note(tx).await? {
-                return Ok(Outcome::TooSoon(wait));
+        for frequency in frequencies {
+            if frequency.note(tx).await?.is_some() {
+                return Err(Error::unavailable("the same was asked for at the same moment; try again"));
             }
         }
         if let Some(hash) = self.encrypted_password {
             if user.encrypted_password != self.verified {
-                return Ok(Outcome::Overtaken);
+                return Err(Error::unavailable("the password was changed at the same moment; try again"));
             }
             password::replace(tx, tenant, self.history, &mut user, hash).await?;
             // Whoever else is signed in, or waits for a link, may be the reason for the new password.
@@ -420,6 +427,13 @@ impl Change {
 
 fn counts_at_once<A>(address: Option<&NewAddress<A>>) -> bool {
     matches!(address, Some(NewAddress::AtOnce(_)))
+}
+
+fn tokens_of<A>(address: Option<&NewAddress<A>>) -> &[NewToken] {
+    match address {
+        Some(NewAddress::Confirm { tokens, .. }) => tokens,
+        _ => &[],
+    }
 }
 
 fn frequency_of<A>(address: Option<&NewAddress<A>>) -> Option<&Frequency> {

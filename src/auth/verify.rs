@@ -84,7 +84,7 @@ pub(super) async fn follow_link(
     }
     limits::count(&app, &tenant, Bucket::Verify, &peer).await?;
     if tenant.settings.mail.confirm_page {
-        return confirm_page(&tenant, &link);
+        return confirm_page(&app, &tenant, &link);
     }
     Ok(follow(&app, &tenant, client, &link).await)
 }
@@ -144,17 +144,19 @@ const PAGE: &str = r#"<!doctype html>
 form{background:#fff;border:1px solid #e4e4e7;border-radius:12px;padding:32px;text-align:center;max-width:320px}
 button{font:600 16px system-ui,sans-serif;padding:12px 24px;border:0;border-radius:8px;background:#18181b;color:#fff;cursor:pointer}</style></head>
 <body><form method="post" action="{{ action }}">
-<p>Press the button to continue to {{ site }}.</p>
+<p>Press the button to continue to {{ place }}.</p>
 <input type="hidden" name="token" value="{{ token }}"><input type="hidden" name="type" value="{{ type }}">
 <input type="hidden" name="redirect_to" value="{{ redirect_to }}">
 <button>Continue</button></form></body>
 </html>
 "#;
 
-fn confirm_page(tenant: &Tenant, link: &LinkQuery) -> Result<Response, AuthError> {
-    let site = tenant.issuer.split('/').nth(2).unwrap_or_default();
+fn confirm_page(app: &App, tenant: &Tenant, link: &LinkQuery) -> Result<Response, AuthError> {
+    // Where the button leads in the end; after an app's own scheme no host has to follow.
+    let to = AskedRedirect::of(Some(link.redirect_to.clone())).decide(app, tenant).to;
+    let place = to.host_str().filter(|_| matches!(to.scheme(), "http" | "https")).map_or_else(|| format!("{}:", to.scheme()), str::to_owned);
     let action = format!("{}/verify/confirm", tenant.issuer);
-    let values = json!({ "action": action, "site": site, "token": link.token, "type": link.kind, "redirect_to": link.redirect_to });
+    let values = json!({ "action": action, "place": place, "token": link.token, "type": link.kind, "redirect_to": link.redirect_to });
     let page = render(PAGE, &values, Form::Html)?;
     // The form is not held to an origin: where it leads on to is the app's.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
@@ -330,6 +332,7 @@ async fn use_up(app: &App, tenant: &Tenant, client: Client, purposes: &'static [
     drop(conn);
     // What needs a key is made before the transaction. For who is not known it serves nobody, and takes its time.
     let user_id = user.as_ref().map(|user| user.id);
+    let is_banned = peeked.is_some() && user.as_ref().is_some_and(|user| user.is_banned(now));
     let session = session::begin(app, tenant, now, user_id.unwrap_or_else(Uuid::new_v4), &Proof::by("otp"));
     let using = Using {
         tenant: Redeeming::of(tenant),
@@ -339,6 +342,7 @@ async fn use_up(app: &App, tenant: &Tenant, client: Client, purposes: &'static [
         way,
         is_secure: tenant.settings.mail.secure_email_change,
         user_id,
+        is_banned,
         session: session.clone(),
         client,
         code: AuthCodeText::new(),
@@ -374,6 +378,8 @@ struct Using {
     is_secure: bool,
     /// Whose token it seems to be.
     user_id: Option<Uuid>,
+    /// Whether that user may not come in, whatever it shows. It may be let in again, and still has its token then.
+    is_banned: bool,
     session: SessionRow,
     client: Client,
     code: AuthCodeText,
@@ -397,6 +403,9 @@ impl Using {
     }
 
     async fn use_up(&self, tx: &Tx, key: &MasterKey) -> DbResult<Stored> {
+        if self.is_banned {
+            return Ok(Stored::Banned);
+        }
         let tenant = self.tenant.id;
         let Some(token) = one_time_token::redeem(tx, key, &self.tenant, self.now, self.purposes, &self.shown).await? else {
             return Ok(Stored::Refused);

@@ -143,14 +143,12 @@ impl SettingsFlags {
     /// The same for a command that works on what is there: it makes no installation where there is none.
     async fn open_existing(self) -> Result<App, Failure> {
         let config = self.load()?;
-        if let DatabaseLocation::Sqlite(path) = config.database_location()
-            && !path.exists()
-        {
-            let place = path.display();
-            return Err(format!(
-                "there is no installation here: {place} does not exist; name its place with --data-dir or --config, or make one with: basalt serve"
-            )
-            .into());
+        if !App::is_installed(&config).await? {
+            let why = match config.database_location() {
+                DatabaseLocation::Sqlite(path) => format!("{} does not exist; name its place with --data-dir or --config", path.display()),
+                DatabaseLocation::Postgres(_) => "the database is empty; name another with --database-url or --config".to_owned(),
+            };
+            return Err(format!("there is no installation here: {why}, or make one with: basalt serve").into());
         }
         Ok(App::open(config, Clock::System).await?)
     }

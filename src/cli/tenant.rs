@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Failure, SettingsFlags, say};
 use crate::{
+    app::App,
     error::Error,
     tenants::{self, TenantChange, TenantSettings, TenantStatus},
 };
@@ -81,7 +82,7 @@ impl Tenant {
                 let reference: tenants::Reference = reference.parse()?;
                 let name = name.as_deref().unwrap_or(reference.as_str());
                 let row = tenants::create_tenant(&app, &reference, name, domain.as_deref(), TenantSettings::default()).await?;
-                say!("Made tenant {}. Its URL is {}/t/{}", row.reference, app.config.public_url(), row.reference)?;
+                say!("Made tenant {}. Its URL is {}", row.reference, url_of(&app, &row.reference))?;
                 say!("Make keys for it with: basalt key create --tenant {} --publishable", row.reference)?;
             }
             Command::List => {
@@ -99,7 +100,7 @@ impl Tenant {
                 let row = tenants::get_tenant(&app, &reference).await?;
                 say!("tenant   {} ({})", row.reference, row.name)?;
                 say!("status   {}, made {}", row.status, row.created_at)?;
-                say!("url      {}/t/{}", app.config.public_url(), row.reference)?;
+                say!("url      {}", url_of(&app, &row.reference))?;
                 say!("domain   {}", row.domain.as_deref().unwrap_or("none of its own"))?;
                 say!("issuer   {}", app.tenants.issuer(&row.reference, row.domain.as_deref()))?;
                 let settings: TenantSettings = serde_json::from_value(row.settings.0)?;
@@ -137,6 +138,12 @@ impl Tenant {
         app.close().await;
         Ok(())
     }
+}
+
+/// Where a tenant is reached. Where `serve` listens may have been said to it alone.
+fn url_of(app: &App, reference: &str) -> String {
+    let known = format!("{}/t/{reference}", app.config.public_url());
+    if app.config.public_url.is_empty() { format!("{known}, or below the address that \"basalt serve\" was told") } else { known }
 }
 
 /// `GROUP.NAME=VALUE`, the value as JSON where it is JSON, else as text; put where its name says among the changes.

@@ -1,7 +1,7 @@
 //! `basalt user`: who signs in.
 
 use std::{
-    io,
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -98,7 +98,7 @@ impl Create {
         let tenant = app.tenants.active(&self.tenant).await?;
         let password = match self.password {
             Some(password) => password,
-            None => first_line(io::stdin().lock())?,
+            None => ask_password()?,
         };
         auth::check_password(app, &tenant, &password, Owner { email: &self.email, ..Owner::default() }).await?;
         let mut app_metadata = Map::new();
@@ -163,6 +163,15 @@ fn tell(report: &UserReport, dry_run: bool) -> Result<(), Failure> {
 
 fn words(roles: &Value) -> String {
     roles.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// At a terminal it is asked for and not shown.
+fn ask_password() -> Result<String, Failure> {
+    if io::stdin().is_terminal() {
+        write!(io::stderr(), "Password: ")?;
+        return first_line(io::Cursor::new(console::Term::stderr().read_secure_line()?));
+    }
+    first_line(io::stdin().lock())
 }
 
 fn first_line(mut input: impl io::BufRead) -> Result<String, Failure> {

@@ -83,6 +83,12 @@ pub(super) async fn postgres(connection: &mut PgConnection) -> Result<()> {
     result
 }
 
+/// Whether any migration was ever applied.
+pub(super) async fn is_begun_on_postgres(connection: &mut PgConnection) -> Result<bool> {
+    let row = connection.fetch_one("SELECT to_regclass('schema_migrations') IS NOT NULL").await.map_err(translate)?;
+    Ok(row.get(0))
+}
+
 async fn apply_postgres(connection: &mut PgConnection) -> Result<()> {
     connection.execute(CREATE_TABLE).await.map_err(translate)?;
     let rows = connection.fetch_all("SELECT name, checksum FROM schema_migrations ORDER BY name").await.map_err(translate)?;

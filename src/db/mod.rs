@@ -106,6 +106,14 @@ impl Db {
         Ok(Self { backend })
     }
 
+    /// Whether there is such a database, with anything of ours in it. Makes none.
+    pub async fn is_there(settings: &Settings) -> Result<bool> {
+        match &settings.location {
+            Location::Sqlite(path) => Ok(path.exists()),
+            Location::Postgres(url) => Postgres::is_there(url, settings).await,
+        }
+    }
+
     /// Which SQL this database speaks.
     pub fn dialect(&self) -> Dialect {
         match self.backend {

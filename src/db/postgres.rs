@@ -28,22 +28,27 @@ pub(super) struct Postgres {
     statement_timeout: Duration,
 }
 
+fn options(url: &str, settings: &Settings) -> Result<PgConnectOptions> {
+    let millis = settings.statement_timeout.as_millis().to_string();
+    let options = PgConnectOptions::from_str(url).map_err(|error| Error::invalid("database_url", error.to_string()))?;
+    Ok(options.application_name("basalt").statement_cache_capacity(256).options([
+        ("TimeZone", "UTC"),
+        ("default_transaction_read_only", "on"),
+        ("statement_timeout", &millis),
+        ("idle_in_transaction_session_timeout", "30000"),
+    ]))
+}
+
+/// A connection apart from the pool, which would hide why there is none.
+async fn first_connection(options: &PgConnectOptions, settings: &Settings) -> Result<PgConnection> {
+    let first = timeout(settings.acquire_timeout, PgConnection::connect_with(options)).await;
+    first.map_err(|_| cannot_use(options, "it does not answer"))?.map_err(|error| cannot_use(options, &words_of(&error)))
+}
+
 impl Postgres {
     pub(super) async fn open(url: &str, settings: &Settings) -> Result<Self> {
-        let millis = settings.statement_timeout.as_millis().to_string();
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|error| Error::invalid("database_url", error.to_string()))?
-            .application_name("basalt")
-            .statement_cache_capacity(256)
-            .options([
-                ("TimeZone", "UTC"),
-                ("default_transaction_read_only", "on"),
-                ("statement_timeout", &millis),
-                ("idle_in_transaction_session_timeout", "30000"),
-            ]);
-        // A connection apart from the pool, which would hide why there is none.
-        let first = timeout(settings.acquire_timeout, PgConnection::connect_with(&options)).await;
-        let mut first = first.map_err(|_| cannot_use(&options, "it does not answer"))?.map_err(|error| cannot_use(&options, &words_of(&error)))?;
+        let options = options(url, settings)?;
+        let mut first = first_connection(&options, settings).await?;
         if first.server_version_num().is_some_and(|version| version < OLDEST) {
             return Err(cannot_use(&options, "it is too old; take PostgreSQL 15 or newer"));
         }
@@ -55,6 +60,13 @@ impl Postgres {
             .test_before_acquire(false)
             .connect_lazy_with(options);
         Ok(Self { pool, statement_timeout: settings.statement_timeout })
+    }
+
+    pub(super) async fn is_there(url: &str, settings: &Settings) -> Result<bool> {
+        let mut first = first_connection(&options(url, settings)?, settings).await?;
+        let is_there = migrate::is_begun_on_postgres(&mut first).await;
+        let _ = first.close().await;
+        is_there
     }
 
     pub(super) async fn connection(&self) -> Result<PgConn> {

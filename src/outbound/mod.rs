@@ -9,7 +9,11 @@
 
 mod address;
 
-use std::{net::SocketAddr, sync::Arc, sync::OnceLock, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -101,17 +105,40 @@ impl Outbound {
         Ok(response)
     }
 
+    /// Why an address would never be called, as far as that can be seen without looking its name up; with the cure.
+    pub fn why_never(&self, url: &Url) -> Option<String> {
+        let guard = self.guard_for(url.scheme())?;
+        let (is_callable, is_public) = match url.host()? {
+            Host::Ipv4(address) => (guard.lets(address.into()), is_public(address.into())),
+            Host::Ipv6(address) => (guard.lets(address.into()), is_public(address.into())),
+            Host::Domain(name) if name.trim_end_matches('.') == "localhost" => {
+                (guard.lets(Ipv4Addr::LOCALHOST.into()) || guard.lets(Ipv6Addr::LOCALHOST.into()), false)
+            }
+            Host::Domain(_) => (guard.is_public_allowed || !self.allowed.is_empty(), true),
+        };
+        let why = if is_public { "would be called without TLS" } else { "is not on the public internet" };
+        (!is_callable).then(|| {
+            let place = url.host_str().unwrap_or_default();
+            format!("{place} {why}: allow its address in outbound.allow of the installation, and start it again, or nobody calls it")
+        })
+    }
+
+    /// What may be called by a scheme, if anything.
+    fn guard_for(&self, scheme: &str) -> Option<Guard> {
+        match scheme {
+            "https" => Some(Guard { allowed: Arc::clone(&self.allowed), is_public_allowed: true }),
+            "http" => Some(Guard { allowed: Arc::clone(&self.allowed), is_public_allowed: false }),
+            _ => None,
+        }
+    }
+
     /// The client for a URL, after a look at the address in it. A name is looked up, and its addresses looked at, when it connects.
     fn client_for(&self, url: &Url) -> Result<&Client, Failure> {
         let refuse = |why: &str| Err(Failure::Unreachable(why.to_owned()));
         if !url.username().is_empty() || url.password().is_some() {
             return refuse("the URL names a user");
         }
-        let guard = match url.scheme() {
-            "https" => Guard { allowed: Arc::clone(&self.allowed), is_public_allowed: true },
-            "http" => Guard { allowed: Arc::clone(&self.allowed), is_public_allowed: false },
-            _ => return refuse("neither https nor http"),
-        };
+        let Some(guard) = self.guard_for(url.scheme()) else { return refuse("neither https nor http") };
         // The URL's parser has made one spelling of decimal, octal and other forms of an address.
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(address.into()),

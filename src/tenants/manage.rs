@@ -87,6 +87,7 @@ pub async fn sealed_secret(db: &Db) -> Result<Option<(String, Vec<u8>)>> {
 /// A reference that was ever used, or a domain that is taken, is a conflict.
 pub async fn create_tenant(app: &App, reference: &Reference, name: &str, domain: Option<&str>, settings: TenantSettings) -> Result<TenantRow> {
     settings.check()?;
+    check_can_call(app, &TenantSettings::default(), &settings)?;
     let domain = domain.map(check_domain).transpose()?;
     let name = check_name(name)?;
     let (now, app_for_write, reference) = (app.clock.now(), app.clone(), reference.clone());
@@ -166,7 +167,10 @@ pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> 
         .db
         .write(move |tx| async move {
             let old = locked(&tx, &reference).await?;
-            let settings = TenantSettings::changed(old.settings.0, change.settings.unwrap_or_default())?.stored(&keeper.master_key, old.id)?;
+            let before = serde_json::from_value(old.settings.0.clone())?;
+            let settings = TenantSettings::changed(old.settings.0, change.settings.unwrap_or_default())?;
+            check_can_call(&keeper, &before, &settings)?;
+            let settings = settings.stored(&keeper.master_key, old.id)?;
             let status = change.status.map_or_else(|| old.status.clone(), |status| status.as_str().to_owned());
             let domain = domain.or(old.domain);
             sql::update_tenant(&tx, old.id, now, &name.unwrap_or(old.name), &status, domain.as_deref(), &settings).await?;
@@ -176,6 +180,18 @@ pub async fn update_tenant(app: &App, reference: &str, change: TenantChange) -> 
         .await?;
     app.tenants.forget();
     Ok(row)
+}
+
+/// Refuses an address to be called that never would be. One that was there before is left alone: the installation may have allowed it then.
+fn check_can_call(app: &App, before: &TenantSettings, settings: &TenantSettings) -> Result<()> {
+    let known = before.called();
+    for (name, address) in settings.called().into_iter().filter(|called| !called.1.is_empty() && !known.contains(called)) {
+        // What is no address at all is refused by the setting's own rule.
+        if let Some(why) = url::Url::parse(address).ok().and_then(|url| app.outbound.why_never(&url)) {
+            return Err(Error::invalid(name, why));
+        }
+    }
+    Ok(())
 }
 
 /// Suspends a tenant, or serves it again.

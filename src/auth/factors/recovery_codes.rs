@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use axum::{Json, extract::State};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use super::{
     model::{FactorRow, FactorType, VERIFIED},
     refuse_anonymous,
     remove::{RemovedFactor, remove},
-    verify::{Raised, raise},
+    verify::{Raised, ask_claims, raise},
 };
 use crate::{
     app::App,
@@ -196,11 +197,20 @@ pub(in crate::auth) async fn verify_recovery_code(
     }
     let now = app.clock.now();
     let (tenant, user, hash) = (current.tenant.id, current.user.clone(), hash(&app, current.tenant.id, &code));
-    let shown = judge(&app, &current, now, &hash).await?;
-    if let Some(attempt) = shown.filter(|attempt| attempt.is_valid) {
-        hooks::factor_verified(&app, &current.tenant, attempt).await?;
-    }
     let attempted = Event::new(Action::VerificationAttempted).about(user.user_id).with("factor_type", FactorType::RecoveryCode.as_str());
+    let judged = judge(&app, &current, now, &hash).await?;
+    let shown = judged.as_ref().map(|(_, attempt)| *attempt);
+    let mut claims = None;
+    if let Some((factor, attempt)) = judged.filter(|(_, attempt)| attempt.is_valid) {
+        // Nothing is used up yet: what a hook stops can be tried again.
+        claims = match asked_before(&app, &current, now, &factor, attempt).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                audit::note_refusal(&app.db, tenant, now, attempted.with("success", false).with("reason", "hook")).await;
+                return Err(error);
+            }
+        };
+    }
     let outcome = app
         .db
         .write(move |tx| async move {
@@ -214,7 +224,7 @@ pub(in crate::auth) async fn verify_recovery_code(
         hooks::factor_verified(&app, &current.tenant, attempt).await?;
     }
     match outcome {
-        Redeemed::Raised(raised) => raised.answer(&app, &current, now).await,
+        Redeemed::Raised(raised) => raised.answer(&app, &current, now, claims),
         Redeemed::Wrong => Err(AuthError::unprocessable(AuthCode::MfaVerificationFailed, "Invalid recovery code entered")),
         Redeemed::Locked(seconds) => {
             let message = "Too many failed verification attempts, try again later";
@@ -224,16 +234,30 @@ pub(in crate::auth) async fn verify_recovery_code(
     }
 }
 
-/// What the tenant's hook is told of a code that was shown. Of what is not looked at it is not told.
-async fn judge(app: &App, current: &CurrentUser, now: Timestamp, hash: &[u8]) -> Result<Option<FactorAttempt<'static>>, AuthError> {
+/// Asks the tenant's hooks about a code that is good: whether it may count, and what the tokens are to say that it earns.
+async fn asked_before(
+    app: &App,
+    current: &CurrentUser,
+    now: Timestamp,
+    factor: &FactorRow,
+    attempt: FactorAttempt<'_>,
+) -> Result<Option<Value>, AuthError> {
+    hooks::factor_verified(app, &current.tenant, attempt).await?;
+    ask_claims(app, current, now, factor).await
+}
+
+/// What the tenant's hooks are told of a code that was shown. Of what is not looked at they are not told.
+async fn judge(app: &App, current: &CurrentUser, now: Timestamp, hash: &[u8]) -> Result<Option<(FactorRow, FactorAttempt<'static>)>, AuthError> {
     let (tenant, user) = (&current.tenant, current.user.user_id);
-    if !tenant.settings.hooks.mfa_verification_attempt.enabled {
+    let hooks = &tenant.settings.hooks;
+    if !hooks.mfa_verification_attempt.enabled && !hooks.custom_access_token.enabled {
         return Ok(None);
     }
     let conn = app.db.read().await?;
     let Some(factor) = find(&conn, tenant.id, user).await?.filter(|factor| factor.locked_for(now).is_none()) else { return Ok(None) };
     let is_valid = sql::is_recovery_code(&conn, tenant.id, factor.id, hash).await?;
-    Ok(Some(FactorAttempt { user, factor: factor.id, factor_type: factor.kind().as_str(), is_valid }))
+    let attempt = FactorAttempt { user, factor: factor.id, factor_type: factor.kind().as_str(), is_valid };
+    Ok(Some((factor, attempt)))
 }
 
 /// Gives up all recovery codes. The sessions that one of them raised fall to `aal1`.

@@ -105,7 +105,7 @@ async fn unenroll(tx: &Tx, tenant: &Tenant, now: Timestamp, factor: &FactorRow, 
 pub(super) async fn remove(tx: &Tx, tenant: TenantId, now: Timestamp, user: &UserRow, factor: &FactorRow, teller: &Teller) -> DbResult<()> {
     lower_sessions(tx, tenant, factor).await?;
     if factor.is_verified() {
-        teller.tell(tx, now, user, Notice::of_lost_factor(factor)).await?;
+        teller.tell(tx, now, user, Notice::FactorRemoved(factor.into())).await?;
     }
     sql::delete_factor(tx, tenant, factor.id).await
 }

@@ -6,6 +6,7 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -94,7 +95,9 @@ pub(in crate::auth) async fn verify_factor(
         FactorType::Totp => totp::step_of(&app, tenant, now, &factor, &asked.code)?.map(Proved::Step),
         FactorType::Phone => challenge.has_code(&app.master_key, tenant, &asked.code).then_some(Proved::Code),
         FactorType::Webauthn => match answered(&current, &factor, &challenge, asked.webauthn) {
+            // It is not guessed, so that the factor need not be locked.
             Err(error) if error.code() == AuthCode::MfaVerificationFailed => {
+                note_refusal(&app, &current, &factor, "wrong").await;
                 tell(&app, &current, &factor, false).await?;
                 return Err(error);
             }
@@ -104,8 +107,16 @@ pub(in crate::auth) async fn verify_factor(
     };
     let (kind, attempted) = (factor.kind(), about(Event::new(Action::VerificationAttempted), &factor));
     let is_valid = proved.is_some();
+    let mut claims = None;
     if is_valid {
-        tell(&app, &current, &factor, true).await?;
+        // Nothing is used up yet: what a hook stops can be tried again.
+        claims = match asked_before(&app, &current, now, &factor).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                note_refusal(&app, &current, &factor, "hook").await;
+                return Err(error);
+            }
+        };
     }
     let (tried, user) = (factor.clone(), current.user.clone());
     let proving = Proving { tenant, now, user, factor, challenge: challenge.id, proved, teller: Teller::of(&app, &current.tenant) };
@@ -122,7 +133,7 @@ pub(in crate::auth) async fn verify_factor(
         tell(&app, &current, &tried, false).await?;
     }
     match outcome {
-        Outcome::Raised(raised) => raised.answer(&app, &current, now).await,
+        Outcome::Raised(raised) => raised.answer(&app, &current, now, claims),
         Outcome::Wrong | Outcome::TakenBefore => Err(wrong_code(kind)),
         Outcome::Locked(seconds) => Err(too_many_failures(seconds)),
         Outcome::AnsweredBefore => Err(elsewhere()),
@@ -130,6 +141,18 @@ pub(in crate::auth) async fn verify_factor(
         Outcome::SessionGone => Err(CallerError::SessionGone.into()),
         Outcome::LowSession => Err(insufficient(StatusCode::FORBIDDEN, "AAL2 required to verify a new factor")),
     }
+}
+
+/// Asks the tenant's hooks about a proof that is good: whether it may count, and what the tokens are to say that it earns.
+async fn asked_before(app: &App, current: &CurrentUser, now: Timestamp, factor: &FactorRow) -> Result<Option<Value>, AuthError> {
+    tell(app, current, factor, true).await?;
+    ask_claims(app, current, now, factor).await
+}
+
+/// Notes that a proof did not count which never came to the transaction.
+async fn note_refusal(app: &App, current: &CurrentUser, factor: &FactorRow, reason: &'static str) {
+    let refusal = about(Event::new(Action::VerificationAttempted), factor).with("success", false).with("reason", reason);
+    audit::note_refusal(&app.db, current.tenant.id, app.clock.now(), refusal).await;
 }
 
 /// Tells the tenant's hook how it went, and asks whether to go on.
@@ -227,7 +250,7 @@ impl Proving {
         sql::set_verified(tx, tenant, now, factor.id, credential).await?;
         sql::delete_unverified_factors(tx, tenant, user.user_id, &factor.factor_type).await?;
         if !factor.is_verified() {
-            self.teller.tell(tx, now, &owner, Notice::of_new_factor(&factor)).await?;
+            self.teller.tell(tx, now, &owner, Notice::FactorAdded((&factor).into())).await?;
         }
         Ok(match raise(tx, tenant, now, user, &factor).await? {
             Some(raised) => Outcome::Raised(Box::new(raised)),
@@ -243,21 +266,44 @@ pub(super) struct Raised {
 }
 
 impl Raised {
-    /// The session with a new pair of tokens.
-    pub(super) async fn answer(self, app: &App, current: &CurrentUser, now: Timestamp) -> Result<Json<Session>, AuthError> {
-        Ok(Json(session::answer(app, &current.tenant, now, &self.session, self.opened).await?))
+    /// The session with a new pair of tokens, which say what was asked for before.
+    pub(super) fn answer(self, app: &App, current: &CurrentUser, now: Timestamp, claims: Option<Value>) -> Result<Json<Session>, AuthError> {
+        Ok(Json(session::tokens(app, &current.tenant, now, &self.session, self.opened, claims)?))
     }
+}
+
+/// What the tenant's hook has the token say that a factor is about to earn. Asked before the session is raised: the tokens that it has now
+/// are good for nothing afterwards, and without new ones it would be lost.
+pub(super) async fn ask_claims(app: &App, current: &CurrentUser, now: Timestamp, factor: &FactorRow) -> Result<Option<Value>, AuthError> {
+    let (tenant, signed_in) = (&current.tenant, &current.user);
+    if !tenant.settings.hooks.custom_access_token.enabled {
+        return Ok(None);
+    }
+    let gone = || AuthError::from(CallerError::SessionGone);
+    let conn = app.db.read().await?;
+    let user = sql::find_user(&conn, tenant.id, signed_in.user_id).await?.ok_or_else(gone)?;
+    let session = sql::find_session(&conn, tenant.id, signed_in.session_id).await?.ok_or_else(gone)?;
+    let opened = session::opened(&conn, tenant.id, user).await?;
+    drop(conn);
+    let session = raised_by(session, factor, now);
+    session::ask_claims(app, tenant, now, &session, &opened, session::newest_method(&session)).await
+}
+
+/// A session as a factor makes it.
+fn raised_by(mut session: SessionRow, factor: &FactorRow, now: Timestamp) -> SessionRow {
+    session.prove(&Proof::by(factor.kind().method()), now);
+    RAISED.clone_into(&mut session.aal);
+    session
 }
 
 /// Raises the session of a user who has just used a factor. The user's sessions that no factor has raised end: one of them may be a thief's.
 pub(super) async fn raise(tx: &Tx, tenant: TenantId, now: Timestamp, signed_in: &SignedIn, factor: &FactorRow) -> DbResult<Option<Raised>> {
     let Some(user) = sql::find_user(tx, tenant, signed_in.user_id).await? else { return Ok(None) };
-    let Some(mut session) = sql::find_session(tx, tenant, signed_in.session_id).await? else { return Ok(None) };
+    let Some(session) = sql::find_session(tx, tenant, signed_in.session_id).await? else { return Ok(None) };
     if user.deleted_at.is_some() || user.is_banned(now) {
         return Ok(None);
     }
-    session.prove(&Proof::by(factor.kind().method()), now);
-    RAISED.clone_into(&mut session.aal);
+    let mut session = raised_by(session, factor, now);
     let Some(counter) = sql::raise_session(tx, tenant, now, &session, factor.id).await? else { return Ok(None) };
     session = SessionRow { refresh_counter: counter, refresh_floor: counter, refreshed_at: Some(now), ..session };
     sql::delete_low_sessions(tx, tenant, user.id).await?;

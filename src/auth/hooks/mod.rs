@@ -241,7 +241,7 @@ async fn end_sessions(app: &App, tenant: TenantId, user: Uuid) -> Result<()> {
 
 /// What a mail would say, for whoever sends it instead. Names and pairs are upstream's: of a change of address `token` and `token_hash_new`
 /// go to the address that is, `token_new` and `token_hash` to the new one.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct EmailData<'a> {
     /// The code.
     pub(super) token: &'a str,
@@ -261,9 +261,9 @@ pub(super) struct EmailData<'a> {
     pub(super) old_email: &'a str,
     /// The number before, where it changed.
     pub(super) old_phone: &'a str,
-    /// Never told.
+    /// Who came or went by whom the user signs in.
     pub(super) provider: &'a str,
-    /// The factor that came or went.
+    /// Of what type the factor is that came or went.
     pub(super) factor_type: &'a str,
 }
 

@@ -47,6 +47,7 @@ impl Piece {
 
 /// A user with what came in the same record.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::auth) struct Incoming {
     pub(in crate::auth) id: Uuid,
     /// The id is made of the one it had, which was no UUID.
@@ -55,6 +56,8 @@ pub(in crate::auth) struct Incoming {
     pub(in crate::auth) email_confirmed_at: Option<Timestamp>,
     pub(in crate::auth) phone: Option<String>,
     pub(in crate::auth) phone_confirmed_at: Option<Timestamp>,
+    /// Whether the record is there for the password, and another one may tell more of the user.
+    pub(in crate::auth) is_of_hashes: bool,
     /// The hash of the password, as the product spells it.
     pub(in crate::auth) password_hash: Option<String>,
     /// Why a password that was there can't be used.

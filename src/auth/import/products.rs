@@ -241,6 +241,7 @@ fn firebase(hash: Option<&FirebaseHash>, fields: &Fields) -> Read<Incoming> {
 fn auth0(fields: &Fields) -> Read<Vec<Piece>> {
     // The file of hashes names users by an id of their own, or by the database's.
     let bare = fields.text(&["alt_id", "_id"]);
+    let is_of_hashes = bare.is_some();
     let name = fields.text(&["user_id", "Id", "id"]).or_else(|| bare.map(|bare| format!("auth0|{bare}")));
     // And it may have their addresses there alone.
     let identifiers = fields.list(&["identifiers"])?;
@@ -259,6 +260,7 @@ fn auth0(fields: &Fields) -> Read<Vec<Piece>> {
     let mut user = Incoming {
         id,
         is_id_derived: known.is_none(),
+        is_of_hashes,
         email_confirmed_at: confirmed(email.is_some() && is_verified),
         email,
         phone_confirmed_at: confirmed(phone.is_some() && fields.flag(&["phone_verified"])),

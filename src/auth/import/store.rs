@@ -113,7 +113,7 @@ impl Ready {
     /// What would become of it.
     pub(super) async fn foresee(&self, conn: &Conn, tenant: TenantId, foreseen: &mut Foreseen) -> Result<Outcome> {
         let (user, outcome) = match &self.piece {
-            Piece::User(user) if foreseen.has_user(user.id) || sql::user_exists(conn, tenant, user.id).await? => return Ok(Outcome::Kept),
+            Piece::User(user) if foreseen.has_user(user.id) || sql::user_exists(conn, tenant, user.id).await? => return Ok(was_there(user)),
             Piece::User(user) if sql::is_taken(conn, tenant, user.email.as_deref(), user.phone.as_deref()).await? => return Ok(refused_as_taken()),
             Piece::User(user) if !foreseen.take(user) => return Ok(refused_as_taken()),
             Piece::User(user) => return Ok(Outcome::Made { is_id_derived: user.is_id_derived, factors: user.factors.len() }),
@@ -160,7 +160,7 @@ impl Ready {
 
 async fn store_user(tx: &Tx, tenant: TenantId, now: Timestamp, user: &Incoming) -> Result<Outcome> {
     if !sql::insert_user(tx, tenant, now, user).await? {
-        return Ok(if sql::user_exists(tx, tenant, user.id).await? { Outcome::Kept } else { refused_as_taken() });
+        return Ok(if sql::user_exists(tx, tenant, user.id).await? { was_there(user) } else { refused_as_taken() });
     }
     let mut factors = 0;
     for identity in &user.identities {
@@ -170,6 +170,11 @@ async fn store_user(tx: &Tx, tenant: TenantId, now: Timestamp, user: &Incoming) 
         factors += usize::from(sql::insert_factor(tx, tenant, now, factor).await?);
     }
     Ok(Outcome::Made { is_id_derived: user.is_id_derived, factors })
+}
+
+/// A user is counted once, whatever else there is of it.
+fn was_there(user: &Incoming) -> Outcome {
+    if user.is_of_hashes { Outcome::Nothing } else { Outcome::Kept }
 }
 
 async fn there_or_no_user(tx: &Tx, tenant: TenantId, user: Uuid) -> Result<Outcome> {

@@ -132,8 +132,27 @@ impl CountedMessage {
 /// Counts a mail or text message to this address, or refuses it; called whether or not the address has an account, so that the answer
 /// does not tell. Who calls with a secret key may send as many as it likes, and where a hook sends them, their number is its business.
 pub(super) async fn message(app: &App, tenant: &Tenant, to: &str, peer: &Peer) -> Result<CountedMessage, AuthError> {
+    if peer.is_service() { Ok(CountedMessage::default()) } else { message_of_anybody(app, tenant, to).await }
+}
+
+/// The same to several addresses, all of them or none; of who is known not to call with a secret key.
+pub(super) async fn messages_of_anybody(app: &App, tenant: &Tenant, to: &[&str]) -> Result<CountedMessage, AuthError> {
+    let mut counted = CountedMessage::default();
+    for address in to {
+        match message_of_anybody(app, tenant, address).await {
+            Ok(mut one) => counted.0.append(&mut one.0),
+            Err(error) => {
+                counted.take_back(app).await?;
+                return Err(error);
+            }
+        }
+    }
+    Ok(counted)
+}
+
+async fn message_of_anybody(app: &App, tenant: &Tenant, to: &str) -> Result<CountedMessage, AuthError> {
     let Message { name, code, whole, one, is_free } = Message::to(tenant, to);
-    if !tenant.settings.limits.enabled || peer.is_service() || is_free {
+    if !tenant.settings.limits.enabled || is_free {
         return Ok(CountedMessage::default());
     }
     let whole = (Key::new(app, tenant.id, name, ""), whole);

@@ -31,7 +31,7 @@ fn mails(kind: MailKind) -> Words {
         ),
         MailKind::EmailChange => Words(
             "Bestätigen Sie Ihre neue E-Mail-Adresse",
-            "Ihr Konto soll die Adresse {{ new_email }} statt {{ email }} bekommen. Bestätigen Sie, dass die neue Adresse Ihnen gehört.",
+            "Ihr Konto soll die Adresse {{ new_email }}{% if email %} statt {{ email }}{% endif %} bekommen. Bestätigen Sie, dass die neue Adresse Ihnen gehört.",
             "Neue Adresse bestätigen",
         ),
         MailKind::EmailChangeCurrent => Words(

@@ -29,7 +29,7 @@ fn mails(kind: MailKind) -> Words {
         ),
         MailKind::EmailChange => Words(
             "Confirm your new mail address",
-            "Your account is to have the address {{ new_email }} instead of {{ email }}. Confirm that the new address is yours.",
+            "Your account is to have the address {{ new_email }}{% if email %} instead of {{ email }}{% endif %}. Confirm that the new address is yours.",
             "Confirm new address",
         ),
         MailKind::EmailChangeCurrent => Words(

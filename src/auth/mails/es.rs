@@ -29,7 +29,7 @@ fn mails(kind: MailKind) -> Words {
         ),
         MailKind::EmailChange => Words(
             "Confirme su nueva dirección de correo",
-            "Su cuenta va a tener la dirección {{ new_email }} en lugar de {{ email }}. Confirme que la nueva dirección es suya.",
+            "Su cuenta va a tener la dirección {{ new_email }}{% if email %} en lugar de {{ email }}{% endif %}. Confirme que la nueva dirección es suya.",
             "Confirmar nueva dirección",
         ),
         MailKind::EmailChangeCurrent => Words(

@@ -29,7 +29,7 @@ fn mails(kind: MailKind) -> Words {
         ),
         MailKind::EmailChange => Words(
             "Confirmez votre nouvelle adresse e-mail",
-            "Votre compte doit prendre l’adresse {{ new_email }} à la place de {{ email }}. Confirmez que la nouvelle adresse est la vôtre.",
+            "Votre compte doit prendre l’adresse {{ new_email }}{% if email %} à la place de {{ email }}{% endif %}. Confirmez que la nouvelle adresse est la vôtre.",
             "Confirmer la nouvelle adresse",
         ),
         MailKind::EmailChangeCurrent => Words(

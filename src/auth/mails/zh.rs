@@ -17,9 +17,11 @@ fn mails(kind: MailKind) -> Words {
         MailKind::Invite => Words("您收到一份邀请", "已为 {{ email }} 创建账号。接受邀请即可使用。", "接受邀请"),
         MailKind::MagicLink => Words("登录", "请点击链接登录。该链接只能使用一次。", "登录"),
         MailKind::Recovery => Words("设置新密码", "您表示忘记了密码。此链接可让您登录一次，以便设置新密码。", "设置新密码"),
-        MailKind::EmailChange => {
-            Words("请确认您的新邮箱地址", "您的账号邮箱将由 {{ email }} 改为 {{ new_email }}。请确认新邮箱属于您。", "确认新邮箱")
-        }
+        MailKind::EmailChange => Words(
+            "请确认您的新邮箱地址",
+            "您的账号邮箱将{% if email %}由 {{ email }} {% endif %}改为 {{ new_email }}。请确认新邮箱属于您。",
+            "确认新邮箱",
+        ),
         MailKind::EmailChangeCurrent => {
             Words("请同意更换邮箱地址", "您的账号邮箱将由 {{ email }} 改为 {{ new_email }}。如果这是您的意愿，请点击同意。", "同意")
         }

@@ -61,6 +61,13 @@ impl<'o> From<&'o User> for Owner<'o> {
     }
 }
 
+impl<'o> Owner<'o> {
+    /// The same user with this address and number, where there is another one to come.
+    pub(super) fn with(self, email: Option<&'o str>, phone: Option<&'o str>) -> Self {
+        Self { email: email.unwrap_or(self.email), phone: phone.unwrap_or(self.phone), ..self }
+    }
+}
+
 /// Refuses a password that can't be one, or that the tenant finds too weak. Not to be called inside a transaction: others may be asked.
 pub async fn check_password(app: &App, tenant: &Tenant, password: &str, owner: Owner<'_>) -> Result<(), AuthError> {
     if password.is_empty() {

@@ -1,5 +1,6 @@
 //! What a provider tells of a user, in one form whoever tells it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::auth::{email::Email, model::Metadata};
@@ -40,7 +41,7 @@ fn is_true(value: &Value) -> bool {
 }
 
 /// A user of a provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::auth) struct Profile {
     /// Who tells it.
     pub(in crate::auth) provider: String,

@@ -175,6 +175,12 @@ pub(in crate::auth) async fn note_network(tx: &Tx, tenant: TenantId, now: Timest
     Ok(())
 }
 
+/// Forgets where a user came from.
+pub(in crate::auth) async fn forget_networks_of(tx: &Tx, tenant: TenantId, user: Uuid) -> Result<()> {
+    tx.query("DELETE FROM user_networks WHERE tenant_id = $1 AND user_id = $2").bind(tenant).bind(user).execute().await?;
+    Ok(())
+}
+
 /// Forgets networks that their users have not come from since then, in all tenants.
 pub(in crate::auth) async fn forget_networks_before(tx: &Tx, moment: Timestamp) -> Result<()> {
     tx.query("DELETE FROM user_networks WHERE seen_at < $1").bind(moment).execute().await?;

@@ -25,14 +25,16 @@ pub struct Hook {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HookSettings {
-    /// Asked before a user is made, except by an admin or from a file. Without an answer there is none.
+    /// Asked before a user is made, except by an admin or from a file. Without an answer there is none. With `sign_up.tell_unknown=false` it
+    /// is asked about everybody who asks for a code, and who is refused is not told: only that no mail comes.
     pub before_user_created: Hook,
     /// Told after a user was made, except from a file; tried again until it is heard.
     pub after_user_created: Hook,
     /// Asked for what an access token says. Without an answer there is no token.
     pub custom_access_token: Hook,
     /// Sends mails in this installation's place; tried again until it is heard. No limit of mails holds.
-    /// `email_action_type` is upstream's, or `account_exists_notification` or `new_device_notification`.
+    /// `email_action_type` is Supabase's, or for what Supabase does not send: `account_exists_notification`, `new_device_notification`,
+    /// `mfa_recovery_codes_made_notification`, `passkey_added_notification`, `passkey_removed_notification`.
     pub send_email: Hook,
     /// Sends text messages in the provider's place; tried again until it is heard. No limit of messages holds.
     pub send_sms: Hook,
@@ -44,13 +46,20 @@ pub struct HookSettings {
 
 impl HookSettings {
     pub(super) fn check(&self) -> Result<()> {
-        self.before_user_created.check("hooks.before_user_created")?;
-        self.after_user_created.check("hooks.after_user_created")?;
-        self.custom_access_token.check("hooks.custom_access_token")?;
-        self.send_email.check("hooks.send_email")?;
-        self.send_sms.check("hooks.send_sms")?;
-        self.password_verification_attempt.check("hooks.password_verification_attempt")?;
-        self.mfa_verification_attempt.check("hooks.mfa_verification_attempt")
+        self.named().into_iter().try_for_each(|(name, hook)| hook.check(name))
+    }
+
+    /// All of them, by the name of the setting.
+    pub(super) fn named(&self) -> [(&'static str, &Hook); 7] {
+        [
+            ("hooks.before_user_created", &self.before_user_created),
+            ("hooks.after_user_created", &self.after_user_created),
+            ("hooks.custom_access_token", &self.custom_access_token),
+            ("hooks.send_email", &self.send_email),
+            ("hooks.send_sms", &self.send_sms),
+            ("hooks.password_verification_attempt", &self.password_verification_attempt),
+            ("hooks.mfa_verification_attempt", &self.mfa_verification_attempt),
+        ]
     }
 
     pub(super) fn secrets(&mut self) -> [&mut SecretSetting; 7] {

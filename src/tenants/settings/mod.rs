@@ -200,6 +200,14 @@ impl TenantSettings {
         self.hooks.check()
     }
 
+    /// Where others are called, by the name of the setting; empty where it is not set.
+    pub(super) fn called(&self) -> Vec<(String, &str)> {
+        let providers = self.providers.iter().map(|(name, provider)| (format!("providers.{name}.url"), provider.url.as_str()));
+        let hooks = self.hooks.named().map(|(name, hook)| (format!("{name}.url"), hook.url.as_str()));
+        let others = [("captcha.verify_url".to_owned(), self.captcha.verify_url.as_str()), ("sms.url".to_owned(), self.sms.url.as_str())];
+        providers.chain(hooks).chain(others).collect()
+    }
+
     /// Every secret there is, wherever it stands.
     fn secrets(&mut self) -> Vec<&mut SecretSetting> {
         let providers = self.providers.values_mut().map(|provider| &mut provider.secret);
@@ -229,8 +237,11 @@ impl TenantSettings {
         drop_unchanged_secrets(&mut changes);
         // Whole: who changes a part of a group that is newer than the tenant changes it from its defaults.
         let mut settings = serde_json::to_value(serde_json::from_value::<Self>(stored)?)?;
-        merge(&mut settings, Value::Object(changes));
-        serde_json::from_value(settings).map_err(|error| Error::invalid("settings", error.to_string()))
+        merge(&mut settings, Value::Object(changes), Some(&serde_json::to_value(Self::default())?));
+        serde_path_to_error::deserialize(settings).map_err(|error| {
+            let name = error.path().to_string();
+            Error::invalid(if name == "." { "settings".to_owned() } else { name }, error.into_inner().to_string())
+        })
     }
 }
 
@@ -245,7 +256,7 @@ fn drop_unchanged_secrets(changes: &mut Map<String, Value>) {
     });
 }
 
-fn merge(target: &mut Value, change: Value) {
+fn merge(target: &mut Value, change: Value, default: Option<&Value>) {
     let Value::Object(change) = change else {
         *target = change;
         return;
@@ -255,10 +266,11 @@ fn merge(target: &mut Value, change: Value) {
     }
     let Value::Object(target) = target else { return };
     for (name, value) in change {
-        if value.is_null() {
-            target.shift_remove(&name);
-        } else {
-            merge(target.entry(name).or_insert(Value::Null), value);
+        let default = default.and_then(|default| default.get(&name));
+        match (value, default) {
+            (Value::Null, Some(default)) => drop(target.insert(name, default.clone())),
+            (Value::Null, None) => drop(target.shift_remove(&name)),
+            (value, default) => merge(target.entry(name).or_insert(Value::Null), value, default),
         }
     }
 }

@@ -173,12 +173,16 @@ async fn a_soft_delete_leaves_a_trace_without_the_person() {
     let app = TestApp::new().await;
     let user = app.user("ada@example.com", &["hr"]).await;
     let at = path(&json!(user.id));
+    let reply = app.anonymous().at("203.0.113.9").post(SIGN_IN, json!({ "email": "ada@example.com", "password": PASSWORD })).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
     for _ in 0..2 {
         let reply = app.service().json(Method::DELETE, &at, &json!({ "should_soft_delete": true })).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
     let trace = app.service().get(&at).await.json();
     assert!(trace["deleted_at"].is_string());
+    let (networks,): (i64,) = app.app.db.read().await.unwrap().query("SELECT COUNT(*) FROM user_networks").fetch_one().await.unwrap();
+    assert_eq!(networks, 0, "where it came from is forgotten");
     assert_eq!(
         [&trace["email"], &trace["identities"], &trace["user_metadata"], &trace["app_metadata"]],
         [&json!(""), &json!([]), &json!({}), &json!({})]
@@ -229,4 +233,15 @@ async fn an_id_that_is_none_is_told_so() {
     for id in ["x", "1", "00000000000040008000000000000001", "%00", "a'b"] {
         assert_refused(&app.service().get(&format!("{USERS}/{id}")).await, 404, "validation_failed");
     }
+}
+
+#[tokio::test]
+async fn a_new_password_is_judged_by_the_new_address() {
+    let app = TestApp::new().await;
+    let user = app.user("ada@example.com", &[]).await;
+    let at = path(&json!(user.id));
+    let change = json!({ "email": "xylophonist@example.com", "password": "xylophonist" });
+    assert_refused(&app.service().put(&at, change).await, 422, "weak_password");
+    let change = json!({ "email": "xylophonist@example.com", "password": "a quiet morning lake" });
+    assert_eq!(app.service().put(&at, change).await.status, 200);
 }

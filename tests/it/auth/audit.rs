@@ -265,3 +265,15 @@ async fn a_wrong_nonce_leaves_its_mark() {
     assert_refused(&super::holder(&app, &session).put("/auth/v1/user", change).await, 422, "reauthentication_not_valid");
     assert_eq!(told(&app, "user_reauthenticate_failed").await[0]["actor_id"], user.id);
 }
+
+/// Word to who has an account already is a mail that was sent.
+#[tokio::test]
+async fn word_of_an_attempt_is_noted_as_sent() {
+    let app = TestApp::new().await;
+    let user = app.user("ada@example.com", &[]).await;
+    super::set(&app, json!({ "sign_up": { "email_autoconfirm": false } })).await;
+    assert_eq!(app.anonymous().post("/auth/v1/signup", json!({ "email": "ada@example.com", "password": PASSWORD })).await.status, 200);
+    assert_eq!(app.mails("ada@example.com").await.len(), 1);
+    let requested = told(&app, "user_confirmation_requested").await;
+    assert_eq!(requested[0]["traits"], json!({ "asked": "confirmation", "sent": true, "user_id": user.id }));
+}

@@ -495,7 +495,16 @@ async fn nobody_in_particular_becomes_somebody() {
     let client = holder(&app, &session);
     assert_refused(&client.put(USER, json!({ "password": PASSWORD })).await, 422, "validation_failed");
     assert_refused(&client.get("/auth/v1/reauthenticate").await, 400, "validation_failed");
-    assert_eq!(client.put(USER, json!({ "email": ADA })).await.json()["new_email"], ADA);
+    for (locale, says) in
+        [("en", "the address ada"), ("de", "Adresse ada"), ("es", "la dirección ada"), ("fr", "l’adresse ada"), ("zh", "您的账号邮箱将改为 ada")]
+    {
+        assert_eq!(client.put(USER, json!({ "data": { "locale": locale }, "email": ADA })).await.json()["new_email"], ADA);
+        let text = newest(&app, ADA).await.mail["text"].as_str().unwrap().to_owned();
+        // There is no address before it.
+        let line = text.lines().find(|line| line.contains("@example.com")).unwrap();
+        assert!(line.contains(says) && !line.contains("  ") && !line.contains(" ."), "{line}");
+        minute(&app);
+    }
     let done = verify(&anonymous, "email_change", ADA, &newest(&app, ADA).await.code).await.json();
     assert_eq!((&done["user"]["is_anonymous"], &done["user"]["id"], &done["user"]["email"]), (&json!(false), &user["id"], &json!(ADA)));
     assert_eq!(done["user"]["app_metadata"], json!({ "provider": "email", "providers": ["email"] }));
@@ -517,5 +526,85 @@ async fn the_page_before_a_link_shows_no_markup_of_others() {
             text.contains(&format!("action=\"{}/t/default/auth/v1/verify/confirm\"", app.app.config.public_url().as_str().trim_end_matches('/')))
         );
         assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    }
+}
+
+/// What is refused has used nothing up and noted nothing.
+#[tokio::test]
+async fn a_change_that_is_refused_costs_nothing() {
+    let app = TestApp::new().await;
+    let settings = json!({
+        "password": { "require_reauthentication": true }, "sessions": { "access_token_seconds": 86400 },
+        "sign_up": { "phone": true }, "sms": { "provider": "webhook", "url": "https://sms.example.com/", "resend_seconds": 600 },
+    });
+    set(&app, settings).await;
+    let user = app.user(ADA, &[]).await;
+    app.app.clock.advance(Duration::from_secs(86_390));
+    let client = holder(&app, &super::refresh(&app, &user.session["refresh_token"]).await.json());
+    app.app.clock.advance(Duration::from_secs(20));
+    assert_eq!(client.put(USER, json!({ "phone": "+4915112345678" })).await.status, 200);
+    assert_eq!(client.get("/auth/v1/reauthenticate").await.status, 200);
+    let nonce = newest(&app, ADA).await.code;
+    let password = "password of the second day";
+    // The number was asked for just before; the address was not, and may be asked for afterwards.
+    let all = json!({ "phone": "+4915112345678", "email": "new@example.com", "password": password, "nonce": nonce });
+    assert_refused(&client.put(USER, all).await, 429, "over_sms_send_rate_limit");
+    assert_eq!(client.put(USER, json!({ "email": "new@example.com" })).await.status, 200, "nothing had been sent there");
+    assert_eq!(client.put(USER, json!({ "password": password, "nonce": nonce })).await.status, 200, "the code is still good");
+}
+
+/// Failures are forgiven to who shows the right code, and to nobody whose code was not looked at.
+#[tokio::test]
+async fn a_code_that_is_not_looked_at_forgives_nothing() {
+    let app = TestApp::new().await;
+    let settings = json!({ "password": { "require_reauthentication": true }, "sessions": { "access_token_seconds": 86400 } });
+    set(&app, settings).await;
+    let user = app.user(ADA, &[]).await;
+    app.app.clock.advance(Duration::from_secs(86_390));
+    let client = holder(&app, &super::refresh(&app, &user.session["refresh_token"]).await.json()).at("203.0.113.9");
+    app.app.clock.advance(Duration::from_secs(20));
+    assert_eq!(client.put(USER, json!({ "email": "new@example.com" })).await.status, 200);
+    let guess = |more: serde_json::Value| {
+        let mut asked = json!({ "password": "password of the second day", "nonce": "123456" });
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        asked
+    };
+    for _ in 0..5 {
+        assert_refused(&client.put(USER, guess(json!({}))).await, 422, "reauthentication_not_valid");
+    }
+    app.app.clock.advance(Duration::from_secs(1));
+    assert_refused(&client.put(USER, guess(json!({ "email": "new@example.com" }))).await, 429, "over_email_send_rate_limit");
+    assert_refused(&client.put(USER, guess(json!({}))).await, 429, "over_request_rate_limit");
+}
+
+/// A banned user's link and code are as good as before once the ban is over.
+#[tokio::test]
+async fn what_a_banned_user_shows_is_not_used_up() {
+    let app = TestApp::new().await;
+    let user = app.user(ADA, &[]).await;
+    let path = format!("/auth/v1/admin/users/{}", user.id);
+    let mail = ask(&app, OTP, json!({ "email": ADA })).await;
+    assert_eq!(app.service().put(&path, json!({ "ban_duration": "24h" })).await.status, 200);
+    assert_refused(&verify(&app.anonymous(), "magiclink", ADA, &mail.code).await, 403, "user_banned");
+    assert_eq!(fragment(follow(&app, &mail).await.header("location"))["error_code"], "user_banned");
+    // A wrong code is a wrong code.
+    assert_refused(&verify(&app.anonymous(), "magiclink", ADA, &wrong(&mail.code)).await, 403, "otp_expired");
+    assert_eq!(app.service().put(&path, json!({ "ban_duration": "none" })).await.status, 200);
+    assert_eq!(verify(&app.anonymous(), "magiclink", ADA, &mail.code).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_page_before_a_link_says_where_it_leads() {
+    let app = TestApp::new().await;
+    let redirects = json!({ "site_url": "https://www.example.com", "allowed": ["https://app.example.org/**", "com.example.app://**"] });
+    set(&app, json!({ "mail": { "confirm_page": true }, "redirects": redirects })).await;
+    for (to, place) in [
+        ("https://app.example.org/in?x=1", "app.example.org"),
+        ("com.example.app://in", "com.example.app:"),
+        ("https://evil.example/", "www.example.com"),
+        ("", "www.example.com"),
+    ] {
+        let page = app.nobody().get(&format!("/t/default/auth/v1/verify?token=x&type=signup&redirect_to={to}")).await;
+        assert!(page.text().contains(&format!("to continue to {place}.")), "{to}: {}", page.text());
     }
 }

@@ -16,7 +16,7 @@ use super::{
     factors::{enroll, next_step, raise},
     mails::{verify, verify_hash},
     providers::{Visit, ada, fragment, user_of, visit, with_provider},
-    set, sign_in,
+    set, set_url_of_old, sign_in,
 };
 use crate::support::{PASSWORD, Reply, StandIn, TestApp};
 
@@ -40,6 +40,15 @@ async fn with_hook(name: &str, url: &str) -> TestApp {
 
 async fn set_hook(app: &TestApp, name: &str, url: &str) {
     set(app, json!({ "hooks": { name: { "enabled": true, "url": url, "secrets": SECRET } } })).await;
+}
+
+/// An address that is not called, so that nothing answers.
+const SILENT: &str = "https://10.0.0.1/";
+
+/// A hook at an address that may have been called before, and may not now.
+async fn set_silent_hook(app: &TestApp, name: &str, url: &str) {
+    set_hook(app, name, "https://hooks.example.com/").await;
+    set_url_of_old(app, &format!("/hooks/{name}/url"), url).await;
 }
 
 async fn sign_up(app: &TestApp, email: &str) -> Reply {
@@ -158,8 +167,8 @@ async fn without_an_answer_that_can_be_used_nothing_happens() {
     // V54: what may not be called and what does not answer is one answer.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let mut refusals = Vec::new();
-    for url in [format!("http://{closed}/"), "https://10.0.0.1/".to_owned(), "http://169.254.169.254/latest/meta-data".to_owned()] {
-        set_hook(&app, "before_user_created", &url).await;
+    for url in [format!("http://{closed}/"), SILENT.to_owned(), "http://169.254.169.254/latest/meta-data".to_owned()] {
+        set_silent_hook(&app, "before_user_created", &url).await;
         let reply = sign_up(&app, "ada@example.com").await;
         assert_refused(&reply, 422, "hook_timeout");
         refusals.push(reply.json());
@@ -239,7 +248,7 @@ async fn a_refresh_whose_hook_does_not_answer_is_trouble_that_passes() {
     let server = server(|asked| json!({ "claims": asked["claims"] })).await;
     let app = with_hook("custom_access_token", &server.url("/")).await;
     let session = sign_up(&app, "ada@example.com").await.json();
-    set_hook(&app, "custom_access_token", "https://10.0.0.1/").await;
+    set_silent_hook(&app, "custom_access_token", SILENT).await;
     let asked = json!({ "refresh_token": session["refresh_token"] });
     let reply = app.anonymous().post(REFRESH, asked.clone()).await;
     assert_refused(&reply, 503, "unexpected_failure");
@@ -289,7 +298,7 @@ async fn a_hook_has_its_say_on_passwords() {
     assert_refused(&unknown, 400, "invalid_credentials");
     assert!(server.asked().is_empty());
     // While it is down nobody comes in, and a wrong password reads as ever.
-    set_hook(&app, "password_verification_attempt", "https://10.0.0.1/").await;
+    set_silent_hook(&app, "password_verification_attempt", SILENT).await;
     assert_refused(&try_password(&app, PASSWORD).await, 422, "hook_timeout");
     assert_eq!(try_password(&app, "wrong").await.json(), unknown.json());
 }
@@ -309,7 +318,7 @@ async fn a_hook_has_its_say_on_second_factors() {
         let challenge = user.client.post(&format!("{path}/challenge"), json!({})).await.json();
         user.client.post(&format!("{path}/verify"), json!({ "challenge_id": challenge["id"], "code": totp.code(&app) })).await
     };
-    set_hook(&app, "mfa_verification_attempt", "https://10.0.0.1/").await;
+    set_silent_hook(&app, "mfa_verification_attempt", SILENT).await;
     assert_refused(&attempt().await, 422, "hook_timeout");
     assert_eq!(user.client.get("/auth/v1/user").await.status, 200);
     set_hook(&app, "mfa_verification_attempt", &server.url("/")).await;
@@ -320,6 +329,11 @@ async fn a_hook_has_its_say_on_second_factors() {
     assert_eq!((&asked["user_id"], &asked["factor_id"], &asked["factor_type"]), (&json!(user.id), &json!(totp.id), &json!("totp")));
     // A rejected user is signed out everywhere.
     assert_eq!(user.client.get("/auth/v1/user").await.status, 403);
+    // Both attempts left their mark.
+    let log = app.service().get("/auth/v1/admin/audit?query=action:verification_attempted").await.json();
+    let traits: Vec<&Value> = log.as_array().unwrap().iter().map(|entry| &entry["payload"]["traits"]).collect();
+    assert_eq!(traits.len(), 2, "{log}");
+    assert!(traits.iter().all(|traits| traits["success"] == false && traits["reason"] == "hook" && traits["factor_type"] == "totp"), "{log}");
 }
 
 #[tokio::test]
@@ -340,6 +354,128 @@ async fn a_hook_needs_an_address_and_a_secret() {
     let hook = json!({ "enabled": true, "url": "https://a.example", "secrets": SECRET });
     let reply = app.operator().patch("/admin/v1/tenants/default", json!({ "settings": { "hooks": { "send_email": hook } } })).await;
     assert_eq!(reply.json()["settings"]["hooks"]["send_email"], json!({ "enabled": true, "url": "https://a.example", "secrets": "[set]" }));
+}
+
+#[tokio::test]
+async fn an_address_that_would_never_be_called_is_refused_with_the_cure() {
+    let app = TestApp::new().await;
+    let change = async |settings: Value| app.operator().patch("/admin/v1/tenants/default", json!({ "settings": settings })).await;
+    let hook = |url: &str| json!({ "hooks": { "send_email": { "enabled": true, "url": url, "secrets": SECRET } } });
+    for url in
+        ["https://127.0.0.1/", "https://10.0.0.1:9000/x", "https://localhost/", "https://[::1]/", "http://hooks.example.com/", "http://1.1.1.1/"]
+    {
+        let reply = change(hook(url)).await;
+        assert_eq!(reply.status, 422, "{url}: {}", reply.text());
+        assert!(reply.text().contains("hooks.send_email.url") && reply.text().contains("outbound.allow"), "{}", reply.text());
+    }
+    for (settings, name) in [
+        (json!({ "providers": { "github": { "url": "https://192.168.1.2" } } }), "providers.github.url"),
+        (json!({ "sms": { "provider": "webhook", "url": "http://127.0.0.1:9/" } }), "sms.url"),
+        (json!({ "captcha": { "verify_url": "http://127.0.0.1:9/" } }), "captcha.verify_url"),
+    ] {
+        let reply = change(settings).await;
+        assert_eq!((reply.status.as_u16(), reply.text().contains(name)), (422, true), "{}", reply.text());
+    }
+    assert_eq!(change(hook("https://hooks.example.com/")).await.status, 200);
+    // One that was set before stands in the way of no other change.
+    set_url_of_old(&app, "/hooks/send_email/url", SILENT).await;
+    assert_eq!(change(json!({ "sign_up": { "phone": true } })).await.status, 200);
+    let open = TestApp::with(|config| config.outbound.allow = vec!["127.0.0.1".parse().unwrap()]).await;
+    for url in ["http://127.0.0.1:9000/", "http://localhost:9000/", "http://hooks.internal/"] {
+        assert_eq!(open.operator().patch("/admin/v1/tenants/default", json!({ "settings": hook(url) })).await.status, 200, "{url}");
+    }
+}
+
+/// A hook that is down, or says no, while a second factor is shown: nothing is used up, and the session goes on as it was.
+#[tokio::test]
+async fn a_session_outlives_a_hook_that_fails_while_a_factor_raises_it() {
+    let server = server(|asked| json!({ "claims": asked["claims"] })).await;
+    let app = TestApp::with(|config| config.outbound.allow = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    let user = app.user("ada@example.com", &[]).await;
+    let totp = enroll(&user.client, "phone").await;
+    let path = format!("/auth/v1/factors/{}", totp.id);
+    let challenge = user.client.post(&format!("{path}/challenge"), json!({})).await.json();
+    let proof = json!({ "challenge_id": challenge["id"], "code": totp.code(&app) });
+    set_silent_hook(&app, "custom_access_token", SILENT).await;
+    assert_refused(&user.client.post(&format!("{path}/verify"), proof.clone()).await, 422, "hook_timeout");
+    assert_eq!(user.client.get("/auth/v1/user").await.json()["factors"][0]["status"], "unverified");
+    set_hook(&app, "custom_access_token", &server.url("/")).await;
+    let refreshed = super::refresh(&app, &user.session["refresh_token"]).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.text());
+    let raised = super::holder(&app, &refreshed.json()).post(&format!("{path}/verify"), proof).await;
+    assert_eq!(raised.status, 200, "{}", raised.text());
+    let asked = body(server.asked().last().unwrap());
+    assert_eq!((&asked["claims"]["aal"], &asked["authentication_method"]), (&json!("aal2"), &json!("totp")));
+    assert_eq!(claims(&raised.json())["aal"], "aal2");
+    // By a recovery code, too.
+    let codes = super::holder(&app, &raised.json()).post("/auth/v1/factors/recovery-codes", json!({})).await.json();
+    let low = sign_in(&app, "ada@example.com").await;
+    let verify = async |session: &Value| {
+        super::holder(&app, session).post("/auth/v1/factors/recovery-codes/verify", json!({ "code": codes["codes"][0] })).await
+    };
+    set_silent_hook(&app, "custom_access_token", SILENT).await;
+    assert_refused(&verify(&low).await, 422, "hook_timeout");
+    set_hook(&app, "custom_access_token", &server.url("/")).await;
+    let refreshed = super::refresh(&app, &low["refresh_token"]).await.json();
+    let raised = verify(&refreshed).await;
+    assert_eq!((raised.status.as_u16(), &claims(&raised.json())["aal"]), (200, &json!("aal2")), "{}", raised.text());
+}
+
+/// V8: where it is kept to the tenant who is known, its hook tells nobody either.
+#[tokio::test]
+async fn a_hook_tells_nobody_who_is_known() {
+    let server = server(|_| json!({ "decision": "reject", "message": "only employees" })).await;
+    let app = TestApp::with(|config| config.outbound.allow = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    app.user("ada@example.com", &[]).await;
+    set(&app, json!({ "sign_up": { "email_autoconfirm": false, "tell_unknown": false }, "mail": { "resend_seconds": 0 } })).await;
+    let ask = async |email: &str| app.anonymous().post("/auth/v1/otp", json!({ "email": email })).await;
+    for (round, url) in [server.url("/"), SILENT.to_owned()].iter().enumerate() {
+        set_silent_hook(&app, "before_user_created", url).await;
+        for email in ["ada@example.com", "nobody@example.com"] {
+            let reply = ask(email).await;
+            assert_eq!((reply.status.as_u16(), reply.json()), (200, json!({})), "{email}");
+        }
+        assert_eq!((app.mails("ada@example.com").await.len(), app.mails("nobody@example.com").await.len()), (round + 1, 0));
+    }
+    assert_eq!(server.asked().len(), 2, "it is asked about both");
+    assert_eq!(app.service().get("/auth/v1/admin/users").await.json()["users"].as_array().unwrap().len(), 1);
+    // Where who is unknown is told so, the hook is heard, and not asked about who is known.
+    set(&app, json!({ "sign_up": { "tell_unknown": true } })).await;
+    set_hook(&app, "before_user_created", &server.url("/")).await;
+    assert_eq!(ask("ada@example.com").await.status, 200);
+    let reply = ask("nobody@example.com").await;
+    assert_refused(&reply, 403, "unknown");
+    assert_eq!((&reply.json()["msg"], server.asked().len()), (&json!("only employees"), 1));
+}
+
+#[tokio::test]
+async fn a_notice_says_what_changed() {
+    let (server, app) = sending().await;
+    set(&app, json!({ "sign_up": { "email_autoconfirm": true }, "sms": { "autoconfirm": true } })).await;
+    let user = app.user("ada@example.com", &[]).await;
+    let totp = enroll(&user.client, "my phone").await;
+    let raised = super::holder(&app, &raise(&app, &user.client, &totp).await);
+    for number in ["+4915112345678", "+33612345678"] {
+        assert_eq!(raised.put("/auth/v1/user", json!({ "phone": number })).await.status, 200);
+    }
+    let told = sent(&app, &server).await;
+    let data = |action: &str| -> Vec<Value> {
+        told.iter().map(|told| told["email_data"].clone()).filter(|data| data["email_action_type"] == action).collect()
+    };
+    assert_eq!(data("mfa_factor_enrolled_notification")[0]["factor_type"], "totp");
+    let mut numbers: Vec<Value> = data("phone_changed_notification").iter().map(|data| data["old_phone"].clone()).collect();
+    numbers.sort_by_key(ToString::to_string);
+    assert_eq!(numbers, [json!(""), json!("4915112345678")]);
+    let (with, provider) = with_provider().await;
+    set_hook(&with, "send_email", &server.url("/mail")).await;
+    set(&with, json!({ "identities": { "manual_linking": true } })).await;
+    let bob = with.user("bob@example.com", &[]).await;
+    let reply = bob.client.get("/auth/v1/user/identities/authorize?provider=keycloak&skip_http_redirect=true").await;
+    let back = provider.consent(reply.json()["url"].as_str().unwrap(), ada());
+    super::providers::come_back(&with, "", &back).await;
+    let told = sent(&with, &server).await;
+    let linked = told.iter().find(|told| told["email_data"]["email_action_type"] == "identity_linked_notification").unwrap();
+    assert_eq!((&linked["email_data"]["provider"], &linked["email_data"]["factor_type"]), (&json!("keycloak"), &json!("")));
 }
 
 /// A hook's server for all that is sent, and an app of whose default tenant it sends everything.
@@ -555,6 +691,8 @@ async fn a_factor_that_a_hook_refuses_raises_nothing() {
     let asked = body(&server.asked()[0]);
     assert_eq!((&asked["factor_type"], &asked["valid"]), (&json!("recovery_code"), &json!(true)));
     assert_eq!(low.get("/auth/v1/user").await.status, 403);
+    let log = app.service().get("/auth/v1/admin/audit?query=action:verification_attempted").await.json();
+    assert_eq!((&log[0]["payload"]["traits"]["success"], &log[0]["payload"]["traits"]["reason"]), (&json!(false), &json!("hook")), "{log}");
     // The code is as good as before.
     set(&app, json!({ "hooks": { "mfa_verification_attempt": { "enabled": false } } })).await;
     let low = super::holder(&app, &sign_in(&app, "ada@example.com").await);
@@ -567,7 +705,7 @@ async fn wrong_codes_lock_a_factor_whatever_its_hook_does() {
     let app = TestApp::new().await;
     let user = app.user("ada@example.com", &[]).await;
     let totp = enroll(&user.client, "phone").await;
-    set_hook(&app, "mfa_verification_attempt", "https://10.0.0.1/").await;
+    set_silent_hook(&app, "mfa_verification_attempt", SILENT).await;
     let path = format!("/auth/v1/factors/{}", totp.id);
     for status in [422, 422, 422, 422, 422, 422, 422, 422, 422, 422, 429] {
         let challenge = user.client.post(&format!("{path}/challenge"), json!({})).await.json();
@@ -585,7 +723,7 @@ async fn wrong_recovery_codes_count_whatever_the_hook_does() {
     let raised = super::holder(&app, &raise(&app, &user.client, &totp).await);
     assert_eq!(raised.post("/auth/v1/factors/recovery-codes", json!({})).await.status, 200);
     set(&app, json!({ "limits": { "enabled": false } })).await;
-    set_hook(&app, "mfa_verification_attempt", "https://10.0.0.1/").await;
+    set_silent_hook(&app, "mfa_verification_attempt", SILENT).await;
     let mut statuses = Vec::new();
     for _ in 0..12 {
         statuses.push(raised.post("/auth/v1/factors/recovery-codes/verify", json!({ "code": "aaaa-aaaa-aaaa-aaaa" })).await.status.as_u16());

@@ -489,7 +489,7 @@ async fn what_a_user_has_sent_to_another_address_is_counted() {
     let app = TestApp::new().await;
     let user = app.user("ada@example.com", &[]).await;
     let settings = json!({
-        "sign_up": { "email_autoconfirm": false }, "mail": { "resend_seconds": 0 },
+        "sign_up": { "email_autoconfirm": false }, "mail": { "resend_seconds": 0, "secure_email_change": false },
         "limits": { "emails_to_one": { "most": 1, "seconds": 60, "burst": 1 } },
     });
     set(&app, settings).await;
@@ -577,4 +577,70 @@ async fn who_is_locked_out_of_a_factor_is_told_for_how_long() {
     assert_eq!(refused.header("retry-after"), "300");
     app.app.clock.advance(Duration::from_mins(5));
     assert_eq!(attempt(totp.code(&app)).await.status, 200);
+}
+
+/// What counts is where a mail goes, whoever's address it was asked for by.
+#[tokio::test]
+async fn mails_of_a_change_of_address_are_counted_where_they_go() {
+    let app = TestApp::new().await;
+    let user = app.user("ada@example.com", &[]).await;
+    let limits = json!({ "emails_to_one": { "most": 1, "seconds": 3600, "burst": 2 } });
+    set(&app, json!({ "mail": { "secure_email_change": false, "resend_seconds": 0 }, "limits": limits })).await;
+    let resend = async || app.anonymous().post("/auth/v1/resend", json!({ "type": "email_change", "email": "ada@example.com" })).await;
+    assert_eq!(user.client.put("/auth/v1/user", json!({ "email": "new@example.com" })).await.status, 200);
+    for mails in [2, 2] {
+        assert_eq!(resend().await.status, 200, "what the new address has had is nobody's to know");
+        assert_eq!(app.mails("new@example.com").await.len(), mails);
+    }
+    assert_refused(&resend().await, 429, "over_email_send_rate_limit");
+    let log = app.service().get("/auth/v1/admin/audit?query=action:user_confirmation_requested").await.json();
+    let sent: Vec<&Value> = log.as_array().unwrap().iter().map(|entry| &entry["payload"]["traits"]["sent"]).collect();
+    assert_eq!(sent, [&json!(false), &json!(true)], "{log}");
+    // Where the present address has to agree, it is counted, too: here the third time, whatever the new one is.
+    let bob = app.user("bob@example.com", &[]).await;
+    set(&app, json!({ "mail": { "secure_email_change": true } })).await;
+    let change = async |new: &str| bob.client.put("/auth/v1/user", json!({ "email": new })).await;
+    assert_eq!((change("b1@example.com").await.status.as_u16(), change("b2@example.com").await.status.as_u16()), (200, 200));
+    assert_refused(&change("b3@example.com").await, 429, "over_email_send_rate_limit");
+    assert_eq!((app.mails("bob@example.com").await.len(), app.mails("b3@example.com").await.len()), (2, 0));
+    // Nothing is counted of what was refused: the new address has all its mails before it.
+    let carol = app.user("carol@example.com", &[]).await;
+    for _ in 0..2 {
+        assert_eq!(carol.client.put("/auth/v1/user", json!({ "email": "b3@example.com" })).await.status, 200);
+    }
+}
+
+/// The present address has its mails, and whoever asks with a secret key may have as many sent as it likes.
+#[tokio::test]
+async fn a_server_of_the_tenants_sends_as_many_as_it_likes() {
+    let app = TestApp::new().await;
+    let user = app.user("ada@example.com", &[]).await;
+    let limits = json!({ "emails_to_one": { "most": 1, "seconds": 3600, "burst": 1 } });
+    set(&app, json!({ "mail": { "secure_email_change": false, "resend_seconds": 0 }, "limits": limits })).await;
+    assert_eq!(user.client.put("/auth/v1/user", json!({ "email": "new@example.com" })).await.status, 200);
+    for _ in 0..3 {
+        let reply = app.service().post("/auth/v1/resend", json!({ "type": "email_change", "email": "ada@example.com" })).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        app.run_jobs().await;
+    }
+    assert_eq!(app.mails("new@example.com").await.len(), 4);
+}
+
+/// A setting that is out of its form is named, and `null` is the default of that very setting again.
+#[tokio::test]
+async fn a_part_of_a_limit_goes_back_to_its_default() {
+    let app = TestApp::new().await;
+    let change = async |settings: Value| app.operator().patch("/admin/v1/tenants/default", json!({ "settings": settings })).await;
+    assert_eq!(change(json!({ "limits": { "token": { "most": 7, "burst": 3 } } })).await.status, 200);
+    let reply = change(json!({ "limits": { "token": { "most": null } } })).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(reply.json()["settings"]["limits"]["token"], json!({ "most": 150, "seconds": 300, "burst": 3 }));
+    for (settings, name) in [
+        (json!({ "limits": { "token": { "most": "many" } } }), "limits.token.most"),
+        (json!({ "limits": { "token": { "many": 1 } } }), "limits.token.many"),
+        (json!({ "sign_up": { "enabled": 1 } }), "sign_up.enabled"),
+    ] {
+        let reply = change(settings).await;
+        assert_eq!((reply.status.as_u16(), reply.text().contains(name)), (422, true), "{name}: {}", reply.text());
+    }
 }

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::{
     SIGN_IN, assert_refused,
-    providers::{APP, Visit, ada, add_custom, assert_sent_away, come_back, fragment, place, query, user_of, visit, with_challenge, with_provider},
+    providers::{
+        APP, PKCE, VERIFIER, Visit, ada, add_custom, assert_sent_away, come_back, fragment, place, query, user_of, visit, with_challenge,
+        with_provider,
+    },
     refresh, set,
 };
 use crate::support::{IdentityProvider, PASSWORD, Reply, TestApp};
@@ -377,4 +380,61 @@ async fn identities_stay_as_they_are_until_the_second_factor_is_used() {
     // By way of a provider nobody gets past it either.
     let token = fragment(&visit(&app, &provider).go(ada()).await)["access_token"].clone();
     assert_refused(&app.anonymous().bearer(&token).get(LINK).await, 403, "insufficient_aal");
+}
+
+/// Whoever makes a provider say another's address makes mails go there: they are counted as any others are.
+#[tokio::test]
+async fn mails_that_a_providers_word_makes_due_are_counted() {
+    let (app, provider) = with_provider().await;
+    let limits = json!({ "emails_to_one": { "most": 1, "seconds": 3600, "burst": 2 } });
+    set(&app, json!({ "sign_up": { "email_autoconfirm": false }, "limits": limits })).await;
+    let bob = json!({ "sub": "b", "email": "bob@example.com" });
+    // What was asked for just before is not sent, and not counted.
+    for mails in [1, 1, 2] {
+        assert_sent_away(&visit(&app, &provider).go(bob.clone()).await, APP, "access_denied", "provider_email_needs_verification");
+        assert_eq!(app.mails("bob@example.com").await.len(), mails);
+        app.app.clock.advance(std::time::Duration::from_secs(31));
+    }
+    app.app.clock.advance(std::time::Duration::from_secs(31));
+    assert_sent_away(&visit(&app, &provider).go(bob.clone()).await, APP, "server_error", "over_email_send_rate_limit");
+    assert_eq!(app.mails("bob@example.com").await.len(), 2);
+    // Who needs no mail comes in, however many were sent.
+    let mail = super::mails::newest(&app, "bob@example.com").await;
+    assert_eq!(place(&super::mails::follow(&app, &mail).await), APP);
+    assert_eq!(user_of(&app, &visit(&app, &provider).go(bob).await).await["email"], "bob@example.com");
+}
+
+/// RFC 9700, 4.7: an address that a script fetched may be opened in anybody's browser. What is consented to there is linked by the app that
+/// asked, and by no other.
+#[tokio::test]
+async fn what_a_script_asked_to_link_is_linked_by_who_knows_the_verifier() {
+    let (app, provider) = with_provider().await;
+    set(&app, json!({ "identities": { "manual_linking": true } })).await;
+    let eve = app.user("eve@example.com", &[]).await;
+    let path = format!("/auth/v1/user/identities/authorize?provider=keycloak&skip_http_redirect=true&{}", with_challenge());
+    let providers = async || eve.client.get("/auth/v1/user").await.json()["app_metadata"]["providers"].clone();
+    let code = async || {
+        let back = provider.consent(eve.client.get(&path).await.json()["url"].as_str().unwrap(), ada());
+        query(&come_back(&app, "", &back).await)["code"].clone()
+    };
+    let exchange = async |code: &str, verifier: &str| app.anonymous().post(PKCE, json!({ "auth_code": code, "code_verifier": verifier })).await;
+    let first = code().await;
+    assert_eq!(providers().await, json!(["email"]), "the browser that came back may be another's");
+    assert_refused(&exchange(&first, &"x".repeat(43)).await, 400, "bad_code_verifier");
+    assert_eq!(providers().await, json!(["email"]));
+    let session = exchange(&first, VERIFIER).await.json();
+    assert_eq!((&session["user"]["id"], &session["user"]["app_metadata"]["providers"]), (&json!(eve.id), &json!(["email", "keycloak"])), "{session}");
+    assert!(session["provider_token"].is_string());
+    assert_refused(&exchange(&first, VERIFIER).await, 404, "flow_state_not_found");
+    // What can't be linked is told where it always was.
+    let back = provider.consent(eve.client.get(&path).await.json()["url"].as_str().unwrap(), ada());
+    assert_sent_away(&come_back(&app, "", &back).await, APP, "server_error", "identity_already_exists");
+    // Who signed out meanwhile does not want it any more.
+    let bob = app.user("bob@example.com", &[]).await;
+    let mut carol = ada();
+    carol["sub"] = json!("u-2");
+    let back = provider.consent(bob.client.get(&path).await.json()["url"].as_str().unwrap(), carol);
+    let code = query(&come_back(&app, "", &back).await)["code"].clone();
+    assert_eq!(bob.client.post("/auth/v1/logout", json!({})).await.status, 204);
+    assert_refused(&exchange(&code, VERIFIER).await, 403, "session_not_found");
 }

@@ -91,6 +91,17 @@ async fn proved(app: &TestApp, user: &str) {
     assert_eq!(reply.status, 200, "{}", reply.text());
 }
 
+/// Has an address called that nobody could set here: it was set when the installation allowed it.
+async fn set_url_of_old(app: &TestApp, place: &str, url: &str) {
+    let mut settings = tenants::get_tenant(&app.app, TENANT).await.unwrap().settings;
+    *settings.0.pointer_mut(place).unwrap() = json!(url);
+    let change = async move |tx: basalt::db::Tx| {
+        tx.query("UPDATE tenants SET settings = $1 WHERE reference = $2").bind(&settings).bind(TENANT).execute().await
+    };
+    app.app.db.write(change).await.unwrap();
+    app.app.tenants.forget();
+}
+
 /// Changes settings of the default tenant, and waits for nobody: this process feels it at once.
 async fn set(app: &TestApp, settings: Value) {
     let settings = settings.as_object().unwrap().clone();

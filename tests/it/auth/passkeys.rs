@@ -325,6 +325,10 @@ async fn a_security_key_is_a_second_factor() {
     ] {
         assert_refused(&client.post(&verify, json!({ "challenge_id": asked["id"], "webauthn": proof })).await, status, code);
     }
+    // Both wrong answers left their mark, after that of the right one.
+    let log = app.service().get("/auth/v1/admin/audit?query=action:verification_attempted").await.json();
+    let successes: Vec<&Value> = log.as_array().unwrap().iter().map(|entry| &entry["payload"]["traits"]["success"]).collect();
+    assert_eq!(successes, [&json!(false), &json!(false), &json!(true)], "{log}");
     let proof = json!({ "type": "request", "credential_response": key.get(options) });
     let raised = client.post(&verify, json!({ "challenge_id": asked["id"], "webauthn": proof })).await;
     assert_eq!((raised.status.as_u16(), &claims(&raised.json())["aal"]), (200, &json!("aal2")), "{}", raised.text());

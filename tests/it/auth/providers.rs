@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{assert_refused, set};
+use super::{assert_refused, set, set_url_of_old};
 use crate::support::{CLIENT_ID, CLIENT_SECRET, Fault, IdentityProvider, Reply, TestApp};
 
 pub(super) const APP: &str = "https://app.example.com/cb";
@@ -137,7 +137,7 @@ async fn a_stranger_signs_in_and_comes_again() {
     assert_eq!(user_of(&app, &again).await["id"], user["id"]);
 }
 
-/// V16
+/// V16, 2b.2
 #[tokio::test]
 async fn what_leaves_for_the_provider_is_ours_to_say() {
     let (app, provider) = with_provider().await;
@@ -501,7 +501,9 @@ async fn two_providers_are_not_mixed_up() {
 async fn what_may_not_be_called_is_not() {
     let (app, provider) = with_provider().await;
     let closed = TestApp::new().await;
-    set(&closed, json!({ "providers": { "keycloak": { "enabled": true, "client_id": CLIENT_ID, "secret": CLIENT_SECRET, "url": provider.url("/realms/main") } } })).await;
+    let keycloak = json!({ "enabled": true, "client_id": CLIENT_ID, "secret": CLIENT_SECRET, "url": "https://id.example.com/realms/main" });
+    set(&closed, json!({ "providers": { "keycloak": keycloak } })).await;
+    set_url_of_old(&closed, "/providers/keycloak/url", &provider.url("/realms/main")).await;
     let reply = Visit { app: &closed, provider: &provider, name: "keycloak", query: String::new() }.go(ada()).await;
     assert_eq!(fragment(&reply)["error_code"], "unexpected_failure");
     assert!(provider.asked().is_empty());

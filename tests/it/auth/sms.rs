@@ -155,7 +155,7 @@ async fn who_answers_endlessly_or_without_end_holds_nothing_up() {
 #[tokio::test]
 async fn a_message_goes_to_no_address_that_may_not_be_called() {
     let (app, server) = with_webhook().await;
-    set(&app, json!({ "sms": { "url": format!("http://10.0.0.1:{}/sms", server.port()) } })).await;
+    super::set_url_of_old(&app, "/sms/url", &format!("http://10.0.0.1:{}/sms", server.port())).await;
     ask(&app).await;
     assert_eq!(server.asked().len(), 0);
     later(&app, 60).await;

@@ -113,3 +113,30 @@ async fn settings_are_shown_without_secrets() {
     assert!(output.status.success() && said.contains("[hidden]") && !said.contains("hunter2"), "{said}");
     assert!(!place.path("basalt-data").exists());
 }
+
+/// Only `serve`, and who makes the first tenant, make an installation.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_installation_none_is_made_by_looking() {
+    let place = Place::new().await;
+    for command in [
+        &["tenant", "list"][..],
+        &["key", "list", "--tenant", "default"],
+        &["signing-key", "list"],
+        &["user", "create", "--email", "a@b.de", "--password", "a quiet morning lake"],
+    ] {
+        refused(place.command(command), &["there is no installation here", "basalt serve"]).await;
+    }
+    assert!(super::files(place.directory.path()).is_empty(), "{:?}", super::files(place.directory.path()));
+    place.say(&["tenant", "create", "acme"]).await;
+    assert!(place.say(&["tenant", "list"]).await.contains("acme"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_url_is_where_it_is_served() {
+    let place = Place::new().await;
+    fs::write(place.path("basalt.toml"), "listen = \"127.0.0.1:9123\"\n").unwrap();
+    let said = place.say(&["tenant", "create", "acme"]).await;
+    assert!(said.contains("http://127.0.0.1:9123/t/acme") && said.contains("\"basalt serve\" was told"), "{said}");
+    let said = place.say(&["tenant", "show", "acme", "--public-url", "https://api.example.com"]).await;
+    assert!(said.contains("https://api.example.com/t/acme\n"), "{said}");
+}
