@@ -5,6 +5,9 @@
 //! of a shared machine disturb less than time; and of it the ratio to the limit beside it, which was measured for a bare prototype, and
 //! to the best peer. Nothing is asserted: it prints, cells where we lose too.
 
+#[path = "http/volume.rs"]
+mod volume;
+
 use std::{
     fs,
     io::Write as _,
@@ -45,9 +48,13 @@ fn main() {
 async fn run() {
     let directory = tempfile::tempdir().expect("there is a temporary directory");
     let mut server = Server::start(directory.path()).await;
-    print(&format!("{:<28}{:>12}{:>10}{:>10}{:>12}{:>10}{:>12}", "step", "CPU us/req", "req/s", "limit us", "x of limit", "peer us", "x of peer"));
     let bench =
         Bench { http: reqwest::Client::new(), url: server.url.clone(), secret: server.secret.clone(), publishable: server.publishable.clone() };
+    if let Some(count) = std::env::var("BENCH_VOLUME").ok().and_then(|count| count.parse().ok()) {
+        volume::run(&bench, &server, directory.path(), count).await;
+        return server.stop();
+    }
+    print(&format!("{:<28}{:>12}{:>10}{:>10}{:>12}{:>10}{:>12}", "step", "CPU us/req", "req/s", "limit us", "x of limit", "peer us", "x of peer"));
     let idle = server.memory();
     bench.seed().await;
     let session = bench.sign_up(0).await;

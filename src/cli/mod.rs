@@ -1,6 +1,7 @@
 //! The command line: a file per command. A command reads the settings, opens what it needs, and says on standard output what it did;
 //! the log and errors go to standard error.
 
+mod export;
 mod import;
 mod key;
 mod openapi;
@@ -54,6 +55,8 @@ enum Command {
     PasswordList(password_list::PasswordList),
     /// Load records from files
     Import(import::Import),
+    /// Write the rows of a table into a file
+    Export(export::Export),
     /// Write the API's document, OpenAPI 3.1, to standard output
     Openapi,
 }
@@ -72,6 +75,7 @@ impl Command {
             Self::User(user) => user.run(settings).await,
             Self::PasswordList(password_list) => password_list.run(),
             Self::Import(import) => import.run(settings).await,
+            Self::Export(export) => export.run(settings).await,
             Self::Openapi => openapi::run(),
         }
     }

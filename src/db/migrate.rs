@@ -50,6 +50,8 @@ migrations![
     "0033_replaced_payslips",
     "0050_storage_usage",
     "0051_object_versions",
+    "0056_search_ranks",
+    "0057_department_pages",
 ];
 
 /// Processes that start together take turns by this key of `pg_advisory_lock`.

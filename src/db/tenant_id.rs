@@ -13,6 +13,12 @@ impl TenantId {
         self.0
     }
 
+    /// A tenant of no database, for a fuzzer.
+    #[cfg(fuzzing)]
+    pub(crate) fn made_up(number: i64) -> Self {
+        Self(number)
+    }
+
     #[cfg(test)]
     pub(crate) fn for_test(number: i64) -> Self {
         Self(number)

@@ -65,8 +65,12 @@ impl Surface {
     /// Whether the request carries a file, which may take its time; the pace of the transfer bounds it instead.
     pub(super) fn is_transfer(self, method: &Method, path: &str) -> bool {
         let sends = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
-        let rest = path.strip_prefix(Self::Storage.prefix()).unwrap_or_default();
-        self == Self::Storage && sends && ["/object/", "/upload/", "/s3/"].iter().any(|room| rest.starts_with(room))
+        let rest = path.strip_prefix(self.prefix()).unwrap_or_default();
+        match self {
+            Self::Storage => sends && ["/object/", "/upload/", "/s3/"].iter().any(|room| rest.starts_with(room)),
+            Self::Records => *method == Method::POST && rest.ends_with("/_load"),
+            _ => false,
+        }
     }
 }
 
@@ -244,5 +248,7 @@ mod tests {
         assert!(!is_transfer(Method::GET, "/storage/v1/object/b/k"));
         assert!(!is_transfer(Method::POST, "/storage/v1/bucket"));
         assert!(!is_transfer(Method::POST, "/rest/v1/object/"));
+        assert!(is_transfer(Method::POST, "/rest/v1/employees/_load"));
+        assert!(!is_transfer(Method::GET, "/rest/v1/employees/_load"));
     }
 }

@@ -23,6 +23,7 @@ use super::{
     history::Author,
     idempotency::Once,
     job::{Ask, Job},
+    load::{self, Load, Wanted},
     parse::Door,
     resolve::Resolver,
     rights::Asker,
@@ -41,6 +42,9 @@ pub fn router() -> OpenApiRouter<App> {
     for table in Catalog::built_in().tables() {
         router = router.routes(document::routes(table, methods(&table.name)));
         router = router.routes(document::query_route(table, query_method(&table.name)));
+        if !table.read_only {
+            router = router.routes(document::load_route(table, load_method(&table.name)));
+        }
         if table.searchable {
             router = router.routes(document::search_route(table, search_method(&table.name)));
         }
@@ -68,6 +72,11 @@ fn search_method(table: &str) -> MethodRouter<App> {
 fn query_method(table: &str) -> MethodRouter<App> {
     let name: Arc<str> = table.into();
     axum::routing::any(move |State(app): State<App>, request: Request| answer(app, Arc::clone(&name), Door::Query, request))
+}
+
+fn load_method(table: &str) -> MethodRouter<App> {
+    let name: Arc<str> = table.into();
+    axum::routing::any(move |State(app): State<App>, request: Request| answer(app, Arc::clone(&name), Door::Load, request))
 }
 
 async fn call(State(app): State<App>, request: Request) -> Response {
@@ -106,7 +115,7 @@ fn options(door: Door) -> Response {
         Door::Table => "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE",
         Door::Function => "OPTIONS,GET,HEAD,POST",
         Door::Search => "OPTIONS,GET,HEAD",
-        Door::Query | Door::Batch => "OPTIONS,POST",
+        Door::Query | Door::Batch | Door::Load => "OPTIONS,POST",
     };
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
@@ -139,6 +148,16 @@ async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Part
     match door {
         Door::Function if !asker.is_anonymous() => resolver.may_read(Function::find(table)?.table())?,
         _ => drop(resolver.table(table)?),
+    }
+    if door == Door::Load {
+        if parts.method != Method::POST {
+            return Err(RestError::new("PGRST117", format!("Unsupported HTTP method: {}", parts.method)));
+        }
+        let (catalog, table) = (Arc::clone(Catalog::built_in()), resolver.table(table)?);
+        load::allowed(&resolver, &table)?;
+        let Wanted { query, upsert, mode, format, applied } = Wanted::parse(parts.uri.query().unwrap_or_default(), &parts.headers)?;
+        let load = Load { catalog, table, asker: asker.clone(), query, upsert, mode, format, context };
+        return Ok(load.run(app, body, applied.as_deref()).await?.into_response());
     }
     let body = read_body(app, body).await?;
     let query = parts.uri.query().unwrap_or_default();

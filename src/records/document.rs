@@ -54,6 +54,35 @@ pub(super) fn query_route(table: &Table, router: MethodRouter<App>) -> UtoipaMet
     (Vec::new(), paths(&format!("/rest/v1/{}/_query", table.name), json!({ "post": post })), router)
 }
 
+/// The path of a table's loads.
+pub(super) fn load_route(table: &Table, router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let modes = json!({ "type": "string", "enum": ["all", "batches"], "default": "all" });
+    let count = json!({ "type": "integer", "format": "int64" });
+    let report = json!({ "type": "object", "required": ["lines", "made", "changed", "kept", "refused_lines", "refused"], "properties": {
+        "lines": count, "made": count, "changed": count, "kept": count, "refused_lines": count,
+        "refused": { "type": "array", "description": "The first thousand: the line, and what a POST of it alone would be told", "items": {
+            "allOf": [reference("RestError"), { "type": "object", "required": ["line"], "properties": { "line": count } }]
+        } }
+    } });
+    let answer = |about: &str| json!({ "description": about, "content": { "application/json": { "schema": report } } });
+    let item = json!({ "post": {
+        "operationId": format!("load_{}", table.name),
+        "tags": ["records"],
+        "summary": format!("load ({})", table.name),
+        "description": "Makes rows of CSV (with a header; an empty field says nothing, `NULL` is null) or of NDJSON, however many there are: they are read as they come. A row that says nothing of a column has its default.",
+        "parameters": [
+            parameter("mode", "`all`: in one transaction, all lines or none. `batches`: each for itself; lines that can't be used are reported", false, &modes),
+            text_parameter("columns", "The columns to read; others are passed over"),
+            text_parameter("on_conflict", "The key by which `resolution` finds rows that are there"),
+            header("Prefer", "`resolution=merge-duplicates`, `resolution=ignore-duplicates`, `missing=`"),
+        ],
+        "requestBody": { "required": true, "content": { "text/csv": { "schema": { "type": "string" } }, "application/x-ndjson": { "schema": { "type": "string" } } } },
+        "responses": refusals(json!({ "201": answer("Every line was used"), "207": answer("Some lines could not be used") })),
+        "security": [{ "apikey": [] }, { "apikey": [], "user": [] }],
+    } });
+    (Vec::new(), paths(&format!("/rest/v1/{}/_load", table.name), item), router)
+}
+
 /// The path of batches.
 pub(super) fn batch_route(router: MethodRouter<App>) -> UtoipaMethodRouter<App> {
     let schema = json!({
@@ -247,7 +276,7 @@ fn filters(table: &Table) -> Vec<Json> {
     }
     filters.push(text_parameter("and", "Conditions that must all hold: `(a.gt.1,b.is.null)`"));
     filters.push(text_parameter("or", "Conditions of which one must hold"));
-    filters.push(header("Prefer", "`return=`, `count=exact`, `resolution=`, `missing=default`, `handling=strict`, `max-affected=`"));
+    filters.push(header("Prefer", "`return=`, `count=exact`, `resolution=`, `missing=default`, `handling=strict`, `timezone=`, `max-affected=`"));
     filters
 }
 

@@ -11,6 +11,7 @@ use super::{
     history::{self, Author, Change, Row},
     parse::Count,
     plan::{Delete, Expr, Guard, Insert, Missing, OnConflict, Read, Scalar, Update},
+    ranked,
     render::{self, Beside},
     resolve::Cell,
     rules,
@@ -37,6 +38,9 @@ pub(super) struct Found {
 
 /// Reads rows, and counts them when asked to.
 pub(super) async fn read(conn: &Conn, tenant: TenantId, read: &Read, counted: Option<Count>, wanted: bool) -> RestResult<Found> {
+    if let Some(ranking) = &read.ranking {
+        return ranked::read(conn, tenant, read, ranking, counted, wanted).await;
+    }
     let heavy = read.filter.is_heavy();
     let total = match counted {
         None => None,
@@ -68,7 +72,8 @@ fn with_cursor(mut row: String, cursor: &str) -> String {
     row
 }
 
-async fn count(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr, heavy: bool) -> Result<i64> {
+/// How many rows there are.
+pub(super) async fn count(conn: &Conn, tenant: TenantId, table: &Table, filter: &Expr, heavy: bool) -> Result<i64> {
     let query = conn.query_built(render::count(conn.dialect(), tenant, table, filter));
     let query = if heavy { query.heavy() } else { query };
     Ok(query.fetch_one::<(i64,)>().await?.0)

@@ -13,10 +13,11 @@ use super::{
     error::{RestError, RestResult},
     execute::{self, Context, Wishes, Write, Written},
     function::{Arguments, Function},
-    parse::{Door, IfMatch, Missing, Prefer, QueryString, Resolution, Return, TxEnd},
+    parse::{Count, Door, IfMatch, Missing, Prefer, QueryString, Resolution, Return, TxEnd},
     plan::{Output, Read},
     resolve::{MAX_ROWS, Resolver, Upsert, bad_range, has_key, names_one_row},
     shape::{Kind, Shape},
+    zone::LocalTime,
 };
 use crate::{
     db::{Conn, Db, Tx},
@@ -84,6 +85,8 @@ struct Form {
     prefer: Prefer,
     shape: Shape,
     keys: Vec<String>,
+    /// The clock that moments are shown by, when one was asked for.
+    local: Option<LocalTime>,
 }
 
 impl Ask<'_> {
@@ -202,7 +205,8 @@ impl Asked<'_> {
             keys.push("_cursor".to_owned());
         }
         let location = format!("/{room}{}{}{}", self.ask.table, if self.ask.query.is_empty() { "" } else { "?" }, self.ask.query);
-        let form = Form { prefer: self.prefer, shape: self.shape, keys };
+        let local = self.prefer.timezone.map(|zone| LocalTime::new(zone, &read.output));
+        let form = Form { prefer: self.prefer, shape: self.shape, keys, local };
         let next = if self.ask.door == Door::Table { Some(without_cursor(self.ask.query)) } else { None };
         Ok(Job::Read(Box::new(ReadJob { read, form, head, location, next, is_paged })))
     }
@@ -269,11 +273,13 @@ impl Asked<'_> {
             _ => None,
         };
         let keys = representation.as_ref().map(keys).unwrap_or_default();
+        let representation_output = representation.as_ref().map(|read| read.output.clone());
         let single = self.shape.kind == Kind::Object && representation.is_some();
         let max_affected = self.prefer.max_affected.filter(|_| !matches!(write, Write::Insert(_)));
         let wishes = Wishes { representation, single, max_affected };
         let tells_version = self.resolver.version(&self.table).is_ok_and(|version| version.mask.is_none());
-        let form = Form { prefer: self.prefer, shape: self.shape, keys };
+        let local = self.prefer.timezone.zip(representation_output).map(|(zone, output)| LocalTime::new(zone, &output));
+        let form = Form { prefer: self.prefer, shape: self.shape, keys, local };
         let method = self.ask.method.clone();
         Ok(Job::Write(Box::new(WriteJob { write, wishes, form, table: self.table, method, tells_version })))
     }
@@ -306,6 +312,12 @@ impl ReadJob {
         self.is_paged
     }
 
+    /// The rows on their way to a file, page by page.
+    pub(super) fn export(self, db: Db, tenant: TenantId) -> Export {
+        let left = self.read.limit.unwrap_or(i64::MAX);
+        Export { db, tenant, read: self.read, form: self.form, left, rows: 0, is_first: true, is_done: false }
+    }
+
     /// Reads the first rows, and the others as they are sent. What goes wrong before the first can be told; after that the answer breaks off.
     pub(super) async fn stream(self, db: Db, tenant: TenantId) -> RestResult<Response> {
         let mut answer = self.form.answer(StatusCode::OK, String::new(), false);
@@ -319,8 +331,7 @@ impl ReadJob {
         answer.header(header::CONTENT_RANGE, &content_range(0, 0, total));
         answer.header(header::CONTENT_LOCATION, &self.location);
         answer.header(header::VARY, "Accept, Prefer, Range");
-        let left = self.read.limit.unwrap_or(i64::MAX);
-        let mut export = Export { db, tenant, read: self.read, form: self.form, left, is_first: true, is_done: false };
+        let mut export = self.export(db, tenant);
         let first = export.next().await?.unwrap_or_default();
         let rest = stream::try_unfold(export, |mut export| async move {
             let piece = export.next().await.map_err(Error::from)?;
@@ -343,7 +354,7 @@ impl ReadJob {
             return Err(bad_range(format!("An offset of {} was requested, but there are only {total} rows.", read.offset)));
         }
         let whole = found.total.is_none_or(|total| total == 0 || (read.offset == 0 && shown >= total));
-        let body = if self.head { String::new() } else { self.form.shape.body(found.rows, &self.form.keys)? };
+        let body = if self.head { String::new() } else { self.form.body(found.rows)? };
         let mut answer = self.form.answer(if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT }, body, false);
         // After a cursor nobody knows how many rows were before it.
         let range_of = if read.after.is_some() { 0 } else { shown };
@@ -377,19 +388,33 @@ const PAGE: i64 = 1000;
 
 /// Rows on their way out, page by page: each page is a read of its own, so that neither rows nor a connection are held for a slow reader.
 /// A row that is there throughout comes exactly once.
-struct Export {
+pub(super) struct Export {
     db: Db,
     tenant: TenantId,
     read: Read,
     form: Form,
     /// How many rows may still come.
     left: i64,
+    /// How many rows have come.
+    rows: u64,
     is_first: bool,
     is_done: bool,
 }
 
 impl Export {
-    async fn next(&mut self) -> RestResult<Option<String>> {
+    /// How many rows there are in all.
+    pub(super) async fn total(&self) -> RestResult<i64> {
+        let nothing = Read { limit: Some(0), ..self.read.clone() };
+        Ok(execute::read(&self.db.read().await?, self.tenant, &nothing, Some(Count::Exact), false).await?.total.unwrap_or_default())
+    }
+
+    /// How many rows have come.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The next rows, as text; none at the end.
+    pub(super) async fn next(&mut self) -> RestResult<Option<String>> {
         if self.is_done {
             return Ok(None);
         }
@@ -398,11 +423,12 @@ impl Export {
         let found = execute::read(&self.db.read().await?, self.tenant, &self.read, None, true).await?;
         let count = i64::try_from(found.rows.len()).unwrap_or(i64::MAX);
         self.left -= count;
+        self.rows += found.rows.len() as u64;
         self.is_done = count < page || self.left == 0;
         if let (Some(keyset), Some(last)) = (&self.read.keyset, &found.last) {
             self.read.after = Some(keyset.after(last)?);
         }
-        let piece = self.form.shape.piece(found.rows, &self.form.keys, self.is_first)?;
+        let piece = self.form.shape.piece(self.form.local(found.rows)?, &self.form.keys, self.is_first)?;
         self.is_first = false;
         Ok(Some(piece))
     }
@@ -443,7 +469,7 @@ impl WriteJob {
         };
         let mut answer = if let Some(rows) = written.rows {
             let status = if status == StatusCode::NO_CONTENT { StatusCode::OK } else { status };
-            self.form.answer(status, self.form.shape.body(rows, &self.form.keys)?, true)
+            self.form.answer(status, self.form.body(rows)?, true)
         } else {
             let mut answer = self.form.answer(status, String::new(), true);
             answer.headers.remove(header::CONTENT_TYPE);
@@ -464,6 +490,17 @@ impl WriteJob {
 }
 
 impl Form {
+    fn body(&self, rows: Vec<String>) -> RestResult<String> {
+        self.shape.body(self.local(rows)?, &self.keys)
+    }
+
+    fn local(&self, rows: Vec<String>) -> RestResult<Vec<String>> {
+        match &self.local {
+            Some(local) => rows.into_iter().map(|row| local.moved(row)).collect(),
+            None => Ok(rows),
+        }
+    }
+
     fn answer(&self, status: StatusCode, body: String, of_write: bool) -> Answer {
         let mut answer = Answer::new(status, body);
         answer.header(header::CONTENT_TYPE, self.shape.content_type());

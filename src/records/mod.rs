@@ -21,14 +21,20 @@ pub mod catalog;
 mod document;
 mod error;
 mod execute;
+mod export;
 mod function;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod history;
 mod idempotency;
 mod import;
 mod job;
 mod keyset;
+mod load;
 mod parse;
 mod plan;
+mod ranked;
+mod reindex;
 mod render;
 mod resolve;
 pub mod rights;
@@ -36,11 +42,15 @@ mod rules;
 mod search;
 mod shape;
 mod sql;
+mod zone;
 
 pub use self::{
     api::router,
     error::RestError,
+    export::export_rows,
     idempotency::{SWEEP_EVERY, keep_swept},
     import::{Progress, Refused, Report, import_employees},
+    load::{Format, Loaded, load_rows},
+    reindex::keep_search_current,
     sql::delete_rows_of,
 };

@@ -31,12 +31,23 @@ pub(super) struct Read {
     pub offset: i64,
     /// The version of each row, as the asker sees it, to be read beside the row.
     pub version: Option<Scalar>,
+    /// What the rows were searched for by, where the best come first.
+    pub ranking: Option<Ranking>,
     /// How the rows are paged by key, when they are.
     pub keyset: Option<Keyset>,
     /// Where the page begins; this does not count for how many rows there are.
     pub after: Option<Expr>,
     /// Whether each row shows its cursor.
     pub shows_cursor: bool,
+}
+
+/// A search whose best rows come first.
+#[derive(Clone, Debug)]
+pub(super) struct Ranking {
+    /// What is looked for.
+    pub terms: Terms,
+    /// What else the rows must fit.
+    pub rest: Expr,
 }
 
 /// One member of a row's object.
@@ -120,6 +131,21 @@ pub(super) struct Join {
     pub outer: Scalar,
     /// The column of the inner row.
     pub inner: Scalar,
+    /// The rows between the two, where neither refers to the other.
+    pub through: Option<Through>,
+}
+
+/// Rows of a third table, each of which refers to an outer and to an inner row.
+#[derive(Clone, Debug)]
+pub(super) struct Through {
+    /// The table.
+    pub table: Arc<Table>,
+    /// Its column that names the outer row.
+    pub outer: Scalar,
+    /// Its column that names the inner row.
+    pub inner: Scalar,
+    /// Which of its rows are in sight.
+    pub filter: Expr,
 }
 
 /// A value of a row.
@@ -233,6 +259,20 @@ impl Expr {
     #[must_use]
     pub(super) fn negated(self, negated: bool) -> Self {
         if negated { Self::Not(Box::new(self)) } else { self }
+    }
+
+    /// Takes the search out of what must all hold.
+    pub(super) fn without_search(&self, terms: &Terms) -> Option<Self> {
+        let is_search = |expr: &Self| matches!(expr, Self::Found(own) if own == terms);
+        match self {
+            own if is_search(own) => Some(Self::Always),
+            Self::And(of) => {
+                let place = of.iter().position(is_search)?;
+                let rest = of.iter().enumerate().filter(|(index, _)| *index != place).map(|(_, expr)| expr.clone());
+                Some(rest.fold(Self::Always, Self::and))
+            }
+            _ => None,
+        }
     }
 
     /// Whether finding such rows may take long: a search, or text that no index leads to.

@@ -4,12 +4,14 @@ pub(super) mod answers;
 pub(super) mod changes;
 pub(super) mod rules;
 
-use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::{
     plan::{Delete, Insert},
-    search::{Entry, Names, name_sort},
+    search::{Entry, FORM, Names, name_sort, variants},
 };
 use crate::{
     db::{Conn, SqlBuf, Timestamp, Value},
@@ -79,13 +81,14 @@ pub(super) async fn index_employees(conn: &Conn, tenant: TenantId, ids: &[Uuid],
     let list = id_list(ids);
     let rows = names(conn, tenant, &list).await?;
     forget_employees(conn, tenant, ids).await?;
-    let entries: Json = rows.iter().map(|row| entry(tenant, row)).collect();
+    let entries: Vec<(Uuid, Entry)> = rows.iter().map(|row| (row.id, Entry::of(tenant.number(), &row.names()))).collect();
+    let kept: Json = entries.iter().map(|(id, entry)| as_json(*id, entry)).collect();
     // Reading a list of rows is spelled differently, and the terms are an array there and a text here.
     let sql = conn.pick(
-        "INSERT INTO employee_search (tenant_id, employee_id, number, email, name, family_first, initials, terms) SELECT $1, e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6 FROM json_each($2) AS e",
-        "INSERT INTO employee_search (tenant_id, employee_id, number, email, name, family_first, initials, terms) SELECT $1, (e.v ->> 0)::uuid, e.v ->> 1, e.v ->> 2, e.v ->> 3, e.v ->> 4, e.v ->> 5, array_to_tsvector(string_to_array(e.v ->> 6, ' ')) FROM jsonb_array_elements($2) AS e (v)",
+        "INSERT INTO employee_search (tenant_id, employee_id, number, email, name, family_first, initials, terms, sound, form) SELECT $1, e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4, e.value ->> 5, e.value ->> 6, e.value ->> 7, $3 FROM json_each($2) AS e",
+        "INSERT INTO employee_search (tenant_id, employee_id, number, email, name, family_first, initials, terms, sound, form) SELECT $1, (e.v ->> 0)::uuid, e.v ->> 1, e.v ->> 2, e.v ->> 3, e.v ->> 4, e.v ->> 5, array_to_tsvector(string_to_array(e.v ->> 6, ' ')), e.v ->> 7, $3 FROM jsonb_array_elements($2) AS e (v)",
     );
-    conn.query(sql).bind(tenant).bind(Value::Json(entries.to_string())).execute().await?;
+    conn.query(sql).bind(tenant).bind(Value::Json(kept.to_string())).bind(FORM).execute().await?;
     if conn.dialect() == crate::db::Dialect::Sqlite {
         let mut sql = SqlBuf::new(conn.dialect());
         sql.push("INSERT INTO employee_search_index (rowid, terms) SELECT doc_id, terms FROM employee_search WHERE tenant_id = ")
@@ -95,12 +98,58 @@ pub(super) async fn index_employees(conn: &Conn, tenant: TenantId, ids: &[Uuid],
             .push("))");
         conn.query_built(sql).execute().await?;
     }
+    learn_words(conn, tenant, entries.into_iter().flat_map(|(_, entry)| entry.words).collect()).await?;
     if names_changed { sort_names(conn, tenant, &rows).await } else { Ok(()) }
 }
 
-fn entry(tenant: TenantId, row: &NamesRow) -> Json {
-    let entry = Entry::of(tenant.number(), &row.names());
-    json!([row.id, entry.number, entry.email, entry.name, entry.family_first, entry.initials, entry.terms.join(" ")])
+fn as_json(id: Uuid, entry: &Entry) -> Json {
+    json!([id, entry.number, entry.email, entry.name, entry.family_first, entry.initials, entry.terms.join(" "), entry.sound])
+}
+
+/// Keeps the words that are new, with their variants.
+async fn learn_words(conn: &Conn, tenant: TenantId, mut words: BTreeSet<String>) -> Result<()> {
+    let asked: Json = words.iter().map(|word| json!([variants(word).pop_last(), word])).collect();
+    // Reading a list of rows is spelled differently.
+    let sql = conn.pick(
+        "SELECT DISTINCT s.word FROM json_each($2) AS e JOIN search_words AS s ON s.tenant_id = $1 AND s.variant = e.value ->> 0 AND s.word = e.value ->> 1",
+        "SELECT DISTINCT s.word FROM jsonb_array_elements($2) AS e (v) JOIN search_words AS s ON s.tenant_id = $1 AND s.variant = e.v ->> 0 AND s.word = e.v ->> 1",
+    );
+    for (known,) in conn.query(sql).bind(tenant).bind(Value::Json(asked.to_string())).fetch_all::<(String,)>().await? {
+        words.remove(&known);
+    }
+    if words.is_empty() {
+        return Ok(());
+    }
+    let pairs: Json = words.iter().flat_map(|word| variants(word).into_iter().map(move |variant| json!([variant, word]))).collect();
+    // Reading a list of rows is spelled differently.
+    let sql = conn.pick(
+        "INSERT INTO search_words (tenant_id, variant, word, id) SELECT $1, e.value ->> 0, e.value ->> 1, $3 FROM json_each($2) AS e",
+        "INSERT INTO search_words (tenant_id, variant, word, id) SELECT $1, e.v ->> 0, e.v ->> 1, $3 FROM jsonb_array_elements($2) AS e (v)",
+    );
+    conn.query(sql).bind(tenant).bind(Value::Json(pairs.to_string())).bind(Uuid::now_v7()).execute().await.map(drop)
+}
+
+/// The words that have one of these variants.
+pub(super) async fn words_near(conn: &Conn, tenant: TenantId, variants: &[String]) -> Result<Vec<String>> {
+    // A list of values is spelled differently.
+    let sql = conn.pick(
+        "SELECT DISTINCT word FROM search_words WHERE tenant_id = $1 AND variant IN (SELECT value FROM json_each($2))",
+        "SELECT DISTINCT word FROM search_words WHERE tenant_id = $1 AND variant = ANY (ARRAY(SELECT jsonb_array_elements_text($2)))",
+    );
+    let rows = conn.query(sql).bind(tenant).bind(Value::Json(json!(variants).to_string())).fetch_all::<(String,)>().await?;
+    Ok(rows.into_iter().map(|(word,)| word).collect())
+}
+
+/// Some employees whose entries have an older form.
+pub(super) async fn outdated_entries(conn: &Conn, tenant: TenantId, most: i64) -> Result<Vec<Uuid>> {
+    let rows = conn
+        .query("SELECT employee_id FROM employee_search WHERE tenant_id = $1 AND form < $2 LIMIT $3")
+        .bind(tenant)
+        .bind(FORM)
+        .bind(most)
+        .fetch_all::<(Uuid,)>()
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// Removes what the search knows of these employees, before they change or go.
@@ -126,12 +175,12 @@ pub(super) async fn forget_employees(conn: &Conn, tenant: TenantId, ids: &[Uuid]
 
 /// What names are sorted by follows the names.
 async fn sort_names(conn: &Conn, tenant: TenantId, rows: &[NamesRow]) -> Result<()> {
-    let sorted: Json =
-        rows.iter().map(|row| json!([row.id, name_sort(row.given_name.as_deref(), row.family_name.as_deref(), &row.display_name)])).collect();
-    // Reading a list of rows is spelled differently.
+    let sort = |row: &NamesRow| name_sort(row.given_name.as_deref(), row.family_name.as_deref(), &row.display_name);
+    let sorted: Json = rows.iter().map(|row| (row.id.to_string(), Json::from(sort(row)))).collect::<Map<_, _>>().into();
+    // Reading a list of rows is spelled differently; SQLite would go through the list for every employee there is.
     let sql = conn.pick(
-        "UPDATE employees SET name_sort = e.value ->> 1 FROM json_each($2) AS e WHERE tenant_id = $1 AND employees.id = e.value ->> 0",
-        "UPDATE employees SET name_sort = e.v ->> 1 FROM jsonb_array_elements($2) AS e (v) WHERE tenant_id = $1 AND id = (e.v ->> 0)::uuid",
+        "UPDATE employees SET name_sort = $2 ->> ('$.\"' || id || '\"') WHERE tenant_id = $1 AND id IN (SELECT key FROM json_each($2))",
+        "UPDATE employees SET name_sort = e.value FROM jsonb_each_text($2) AS e WHERE tenant_id = $1 AND id = e.key::uuid",
     );
     conn.query(sql).bind(tenant).bind(Value::Json(sorted.to_string())).execute().await?;
     Ok(())
@@ -192,6 +241,7 @@ pub async fn delete_rows_of(tx: &Conn, tenant: TenantId) -> Result<()> {
         "DELETE FROM pay_changes WHERE tenant_id = $1",
         "DELETE FROM deleted_employees WHERE tenant_id = $1",
         "DELETE FROM employee_search WHERE tenant_id = $1",
+        "DELETE FROM search_words WHERE tenant_id = $1",
         "DELETE FROM payslips WHERE tenant_id = $1",
         "DELETE FROM payroll_runs WHERE tenant_id = $1",
         "DELETE FROM compensations WHERE tenant_id = $1",
@@ -231,4 +281,14 @@ pub(super) async fn appoint_heads(tx: &Conn, tenant: TenantId, now: Timestamp, h
 pub(super) async fn count_rows(tx: &Conn) -> Result<()> {
     let sql = tx.pick("SELECT 1", "ANALYZE departments, employees, employee_private, job_assignments, compensations, employee_search");
     tx.query(sql).execute().await.map(drop)
+}
+
+/// The same of one table.
+pub(super) async fn count_rows_of(tx: &Conn, table: &str, searchable: bool) -> Result<()> {
+    if tx.dialect() == crate::db::Dialect::Sqlite {
+        return Ok(());
+    }
+    let mut sql = SqlBuf::new(tx.dialect());
+    sql.push("ANALYZE ").push_ident(table).push(if searchable { ", employee_search" } else { "" });
+    tx.query_built(sql).execute().await.map(drop)
 }

@@ -98,6 +98,8 @@ pub(super) enum Door {
     Function,
     /// `/_batch`, where many requests come in.
     Batch,
+    /// `/{table}/_load`, where rows come in by the thousand.
+    Load,
 }
 
 impl QueryString {

@@ -1,5 +1,7 @@
 //! The `Prefer` header.
 
+use chrono_tz::Tz;
+
 use crate::records::error::{RestError, RestResult};
 
 /// What a request would like. The first of two that disagree counts.
@@ -19,6 +21,8 @@ pub(crate) struct Prefer {
     pub max_affected: Option<i64>,
     /// `tx=`
     pub tx: Option<TxEnd>,
+    /// `timezone=`
+    pub timezone: Option<Tz>,
 }
 
 /// How the transaction of a write ends.
@@ -85,7 +89,9 @@ impl Prefer {
         let mut prefer = Self::default();
         let mut unknown = Vec::new();
         for item in headers.flat_map(|header| header.split(',')).map(str::trim).filter(|item| !item.is_empty()) {
-            if !prefer.take(item) {
+            if let Some(name) = item.strip_prefix("timezone=") {
+                first(&mut prefer.timezone, zone(name)?);
+            } else if !prefer.take(item) {
                 unknown.push(item.to_owned());
             }
         }
@@ -152,9 +158,16 @@ impl Prefer {
             Handling::Lenient => "handling=lenient",
         });
         let most = self.max_affected.filter(|_| of_write).map(|most| format!("max-affected={most}"));
-        let words: Vec<&str> = [resolution, missing, returning, count, tx, handling, most.as_deref()].into_iter().flatten().collect();
+        let zone = self.timezone.map(|zone| format!("timezone={}", zone.name()));
+        let words: Vec<&str> =
+            [resolution, missing, returning, count, tx, handling, zone.as_deref(), most.as_deref()].into_iter().flatten().collect();
         (!words.is_empty()).then(|| words.join(", "))
     }
+}
+
+/// A zone by its name. One that is not known is refused however preferences are handled, as PostgreSQL refuses it.
+fn zone(name: &str) -> RestResult<Tz> {
+    name.parse().map_err(|_| RestError::new("22023", format!("invalid value for parameter \"TimeZone\": \"{name}\"")))
 }
 
 fn first<T>(slot: &mut Option<T>, value: T) {
@@ -173,13 +186,15 @@ mod tests {
 
     #[test]
     fn preferences_are_echoed_in_the_wires_order() {
-        let prefer =
-            parse("max-affected=5, handling=strict, tx=rollback, count=planned, return=minimal, missing=default, resolution=merge-duplicates");
-        let wanted = "resolution=merge-duplicates, missing=default, return=minimal, count=planned, tx=rollback, handling=strict, max-affected=5";
+        let prefer = parse(
+            "max-affected=5, timezone=Asia/Tokyo, handling=strict, tx=rollback, count=planned, return=minimal, missing=default, resolution=merge-duplicates",
+        );
+        let wanted = "resolution=merge-duplicates, missing=default, return=minimal, count=planned, tx=rollback, handling=strict, timezone=Asia/Tokyo, max-affected=5";
         assert_eq!(prefer.unwrap().applied(true).as_deref(), Some(wanted));
         assert_eq!(parse("count=exact, count=planned").unwrap().count, Some(Count::Exact));
         assert_eq!(parse("handling=strict, colour=red").unwrap_err().code, "PGRST122");
         assert_eq!(parse("max-affected=5, colour=red").unwrap(), Prefer::default());
+        assert_eq!(parse("timezone=Jupiter/Red_Spot").unwrap_err().code, "22023");
     }
 
     proptest! {

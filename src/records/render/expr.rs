@@ -184,8 +184,25 @@ impl Renderer {
         self.tenants_rows(table, inner);
         self.buf.push(" AND ");
         self.scalar(inner, &join.inner);
-        self.buf.push(" = ");
-        self.scalar(outer, &join.outer);
+        match &join.through {
+            None => {
+                self.buf.push(" = ");
+                self.scalar(outer, &join.outer);
+            }
+            Some(through) => {
+                let between = self.alias();
+                self.buf.push(" IN (SELECT ");
+                self.scalar(between, &through.inner);
+                self.tenants_rows(&through.table.name, between);
+                self.buf.push(" AND ");
+                self.scalar(between, &through.outer);
+                self.buf.push(" = ");
+                self.scalar(outer, &join.outer);
+                self.buf.push(" AND ");
+                self.expr(between, &through.filter);
+                self.buf.push(")");
+            }
+        }
         self.buf.push(" AND ");
         self.expr(inner, filter);
     }
@@ -250,6 +267,9 @@ impl Renderer {
     fn uncast(&mut self, alias: Alias, scalar: &Scalar) {
         match (scalar.path.is_empty(), scalar.as_text) {
             (true, _) => self.masked(alias, scalar),
+            // What is no JSON has no members, as `to_jsonb` of it has none.
+            (false, true) if scalar.column.kind != Type::Json => drop(self.buf.pick("NULL", "NULL::text")),
+            (false, false) if scalar.column.kind != Type::Json => drop(self.buf.pick("NULL", "NULL::jsonb")),
             (false, true) => self.json_text(alias, scalar),
             (false, false) => self.json_inside(alias, scalar, false),
         }
@@ -397,17 +417,17 @@ fn push_plain(glob: &mut String, character: char) {
 }
 
 /// How an engine spells a search.
-struct Spelling {
+pub(super) struct Spelling {
     and: &'static str,
     or: &'static str,
     open_ended: &'static str,
 }
 
-const MATCH: Spelling = Spelling { and: " AND ", or: " OR ", open_ended: "*" };
-const TSQUERY: Spelling = Spelling { and: " & ", or: " | ", open_ended: ":*" };
+pub(super) const MATCH: Spelling = Spelling { and: " AND ", or: " OR ", open_ended: "*" };
+pub(super) const TSQUERY: Spelling = Spelling { and: " & ", or: " | ", open_ended: ":*" };
 
 /// Terms are letters and digits led by a number, so neither engine's language can be spoken through them; they are quoted all the same.
-fn spelled(fts: &Fts, lead: &str, spelling: &Spelling) -> String {
+pub(super) fn spelled(fts: &Fts, lead: &str, spelling: &Spelling) -> String {
     let quote = if spelling.open_ended == "*" { '"' } else { '\'' };
     let term = |kind: char, text: &str| {
         let plain: String = text.chars().filter(|c| c.is_alphanumeric()).collect();

@@ -5,11 +5,13 @@
 
 mod expr;
 mod read;
+mod search;
 mod write;
 
 pub(super) use self::{
     expr::as_json,
     read::{Beside, count, count_up_to, estimate, select},
+    search::{beginnings, hits},
     write::{delete, insert, select_targets, update},
 };
 use crate::{

@@ -87,18 +87,18 @@ impl Resolver<'_> {
         level.scalar(self, "display_name")?;
         let Some(fts) = search::parse(kind, config, text)? else { return Ok(Expr::Never) };
         if fts.is_positive() {
-            found.get_or_insert_with(|| Terms::new(self.tenant, fts.clone(), text));
+            found.get_or_insert_with(|| Terms::new(self.tenant, fts.clone(), text, kind));
         }
-        Ok(self.find(fts, text))
+        Ok(self.find(fts, text, kind))
     }
 
     /// What is negated is left to SQL, because an index can only tell what is there.
-    fn find(&self, fts: Fts, text: &str) -> Expr {
+    fn find(&self, fts: Fts, text: &str, kind: FtsKind) -> Expr {
         match fts {
-            fts if fts.is_positive() => Expr::Found(Terms::new(self.tenant, fts, text)),
-            Fts::And(of) => Expr::And(of.into_iter().map(|fts| self.find(fts, text)).collect()),
-            Fts::Or(of) => Expr::Or(of.into_iter().map(|fts| self.find(fts, text)).collect()),
-            Fts::Not(of) => Expr::Not(Box::new(self.find(*of, text))),
+            fts if fts.is_positive() => Expr::Found(Terms::new(self.tenant, fts, text, kind)),
+            Fts::And(of) => Expr::And(of.into_iter().map(|fts| self.find(fts, text, kind)).collect()),
+            Fts::Or(of) => Expr::Or(of.into_iter().map(|fts| self.find(fts, text, kind)).collect()),
+            Fts::Not(of) => Expr::Not(Box::new(self.find(*of, text, kind))),
             Fts::Term(..) | Fts::Initials(_) => Expr::Never,
         }
     }

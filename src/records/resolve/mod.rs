@@ -18,6 +18,7 @@ use super::{
     parse::Field,
     plan::{Cast, Comparison, Expr, Scalar},
     rights::{Access, Action, Asker, Rows, Scope},
+    search,
 };
 use crate::{
     crypto::MasterKey,
@@ -61,10 +62,13 @@ impl Resolver<'_> {
         if self.asker.is_anonymous() {
             return Err(self.denied_table(name));
         }
-        self.catalog
-            .table(name)
-            .cloned()
-            .ok_or_else(|| RestError::new("PGRST205", format!("Could not find the table 'public.{name}' in the schema cache")))
+        self.catalog.table(name).cloned().ok_or_else(|| {
+            let error = RestError::new("PGRST205", format!("Could not find the table 'public.{name}' in the schema cache"));
+            match search::nearest(name, self.catalog.tables().iter().map(|table| table.name.as_str())) {
+                Some(near) => error.hint(format!("Perhaps you meant the table 'public.{near}'")),
+                None => error,
+            }
+        })
     }
 
     /// A column of a table as the asker sees it.
@@ -157,10 +161,6 @@ impl Level {
     /// A column, and what is in its JSON.
     fn field(&self, resolver: &Resolver<'_>, field: &Field) -> RestResult<Scalar> {
         let scalar = self.scalar(resolver, &field.name)?;
-        if !field.path.is_empty() && scalar.column.kind != Type::Json {
-            let kind = value::type_name(scalar.column.kind);
-            return Err(RestError::new("42883", format!("operator does not exist: {kind} -> unknown")));
-        }
         Ok(Scalar { path: field.path.clone(), as_text: field.as_text, ..scalar })
     }
 }

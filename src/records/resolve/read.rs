@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Level, MAX_ROWS, Resolver, cast, filter::Sight, value::type_name};
+use super::{Level, MAX_ROWS, Resolver, cast, filter::Sight, relation::Junction, value::type_name};
 use crate::{
     crypto::{hex, sha256},
     db::Type,
@@ -11,7 +11,7 @@ use crate::{
         error::{RestError, RestResult},
         keyset::{self, Keyset},
         parse::{Aggregate, Condition, EmbedItem, Field, FtsKind, JsonStep, OrderTerm, QueryString, SelectItem},
-        plan::{Embed, Expr, Join, Order, OrderBy, Output, Read, Scalar},
+        plan::{Embed, Expr, Join, Order, OrderBy, Output, Ranking, Read, Scalar, Through},
         search::Terms,
     },
 };
@@ -96,6 +96,7 @@ impl Resolver<'_> {
         let shows_cursor = query.select.iter().flatten().any(is_cursor);
         let items = query.select.as_ref().map(|items| items.iter().filter(|item| !is_cursor(item)).cloned().collect::<Vec<_>>());
         let mut read = self.read_level(table, items.as_deref(), Said::by(query), query.search.as_deref())?;
+        read.ranking = ranking(&read);
         if shows_cursor || query.after.is_some() {
             self.page_by_key(&mut read, query)?;
             read.shows_cursor = shows_cursor;
@@ -167,8 +168,19 @@ impl Resolver<'_> {
         let order = self.order(&sight, &said, found)?;
         let filter = self.within(table, &level.base).and(filter);
         let (limit, offset) = page(&said)?;
-        let mut read =
-            Read { table: Arc::clone(table), output, filter, order, limit, offset, version: None, keyset: None, after: None, shows_cursor: false };
+        let mut read = Read {
+            table: Arc::clone(table),
+            output,
+            filter,
+            order,
+            limit,
+            offset,
+            version: None,
+            ranking: None,
+            keyset: None,
+            after: None,
+            shows_cursor: false,
+        };
         if read.is_grouped() {
             if said.orders.is_empty() {
                 read.order = Vec::new();
@@ -255,7 +267,8 @@ impl Resolver<'_> {
     fn embed(&self, level: &Level, item: &EmbedItem, said: &mut Said<'_>) -> RestResult<Embedded> {
         let relation = self.relation(&level.table, &item.name, item.hint.as_deref())?;
         let inner = self.level(&relation.table)?;
-        let join = Join { outer: level.scalar(self, &relation.outer)?, inner: inner.scalar(self, &relation.inner)? };
+        let through = relation.junction.as_ref().map(|junction| self.through(junction)).transpose()?;
+        let join = Join { outer: level.scalar(self, &relation.outer)?, inner: inner.scalar(self, &relation.inner)?, through };
         let name = item.alias.as_deref().unwrap_or(&item.name);
         // `messages(count)` is how stock clients' own manual counts what belongs to a row; it tells no more than the rows would.
         let counts = is_count(&item.items) && relation.table.column("count").is_none();
@@ -272,6 +285,13 @@ impl Resolver<'_> {
         }
         let embed = Embed { one: relation.one, join, read };
         Ok(Embedded { alias: item.alias.clone(), name: item.name.clone(), embed })
+    }
+
+    /// The rows between two tables: those that the asker may see, for others would tell who belongs together.
+    fn through(&self, junction: &Junction) -> RestResult<Through> {
+        let level = self.level(&junction.table)?;
+        let (outer, inner) = (level.scalar(self, &junction.outer.column)?, level.scalar(self, &junction.inner.column)?);
+        Ok(Through { table: Arc::clone(&junction.table), outer, inner, filter: self.within(&level.table, &level.base) })
     }
 
     fn order(&self, sight: &Sight<'_>, said: &Said<'_>, found: Option<Terms>) -> RestResult<Vec<Order>> {
@@ -307,6 +327,15 @@ fn by_relevance(level: &Level, found: Option<Terms>) -> Vec<Order> {
     let ties = ["name_sort", "id"].into_iter().filter_map(column);
     let best = Order { by: OrderBy::Relevance(terms), descending: true, nulls_first: false };
     [best].into_iter().chain(ties).collect()
+}
+
+/// How the best rows are found, where they come first.
+fn ranking(read: &Read) -> Option<Ranking> {
+    let OrderBy::Relevance(terms) = &read.order.first()?.by else { return None };
+    if read.is_grouped() {
+        return None;
+    }
+    Some(Ranking { terms: terms.clone(), rest: read.filter.without_search(terms)? })
 }
 
 fn not_embedded(name: &str) -> RestError {

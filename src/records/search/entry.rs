@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 
 use pinyin::ToPinyinMulti as _;
 
-use super::fold::{Run, clip, fold, ideograph_terms, is_ideograph, runs, squeezed};
+use super::{
+    fold::{Run, clip, fold, ideograph_terms, is_ideograph, runs, squeezed},
+    typo::is_word,
+};
+
+/// The form of entries. Those of another form are written anew: whoever changes what an entry holds counts on.
+pub(crate) const FORM: i64 = 1;
 
 /// Terms kept of one employee, at the most: a name of fifty characters has fewer.
 const TERMS: usize = 500;
-/// Characters in what names are sorted by, at the most: an index takes no longer ones.
-const SORT_KEY: usize = 255;
+/// Characters in what names are sorted and found by, at the most: an index takes no longer ones.
+pub(super) const KEY: usize = 255;
 /// Ways to read one name, at the most: a name of three characters with three readings each has 27.
 const READINGS: usize = 16;
 
@@ -39,6 +45,10 @@ pub(crate) struct Entry {
     pub family_first: String,
     /// The initials, each way to read them between spaces.
     pub initials: String,
+    /// How the name is said, in one word, where that is not how it is written.
+    pub sound: String,
+    /// The words that may be typed wrong.
+    pub words: BTreeSet<String>,
     /// Every term, led by the tenant.
     pub terms: Vec<String>,
 }
@@ -48,13 +58,23 @@ impl Entry {
     pub(crate) fn of(tenant: i64, names: &Names<'_>) -> Self {
         let mut terms = BTreeSet::new();
         let mut initials = BTreeSet::new();
+        let mut words = BTreeSet::new();
         let parts = [Some(names.display_name), names.given_name, names.family_name, names.middle_name, names.preferred_name, names.name_phonetic];
         for part in parts.into_iter().flatten() {
-            add_name(&fold(part), &mut terms);
+            let folded = fold(part);
+            add_name(&folded, &mut terms);
+            words.extend(runs(&folded).into_iter().filter_map(|run| if let Run::Word(word) = run { Some(word.to_owned()) } else { None }));
         }
         for whole in [Some(names.display_name), names.name_phonetic].into_iter().flatten() {
-            add_readings(&fold(whole), &mut terms, &mut initials);
+            let folded = fold(whole);
+            let mut readings = BTreeSet::new();
+            add_readings(&folded, &mut readings, &mut initials);
+            if folded.chars().any(is_ideograph) {
+                words.extend(readings.iter().cloned());
+            }
+            terms.append(&mut readings);
         }
+        words.retain(|word| is_word(word) && clip(word) == word);
         let number = squeezed(&fold(names.employee_number));
         add_name(&number, &mut terms);
         terms.insert(number.replace(' ', ""));
@@ -65,15 +85,18 @@ impl Entry {
         }
         terms.remove("");
         let lead = tenant.to_string();
-        let words =
+        let kept =
             terms.iter().take(TERMS).map(|term| format!("{lead}x{}", clip(term))).chain(initials.iter().map(|term| format!("{lead}i{}", clip(term))));
         let family = format!("{} {}", names.family_name.unwrap_or_default(), names.given_name.unwrap_or_default());
+        let key = |text: &str| text.chars().take(KEY).collect::<String>();
         Self {
-            number,
-            email,
-            name: squeezed(&fold(names.display_name)),
-            family_first: squeezed(&fold(&family)),
-            terms: words.collect(),
+            number: key(&number),
+            email: email.as_deref().map(key),
+            name: key(&squeezed(&fold(names.display_name))),
+            family_first: key(&squeezed(&fold(&family))),
+            sound: key(&names.name_phonetic.map(|said| squeezed(&fold(said)).replace(' ', "")).unwrap_or_default()),
+            words,
+            terms: kept.collect(),
             initials: initials.iter().fold(String::from(" "), |all, one| all + one + " "),
         }
     }
@@ -177,7 +200,7 @@ pub(crate) fn name_sort(given: Option<&str>, family: Option<&str>, display_name:
         _ => display_name.to_owned(),
     };
     let said = if whole.chars().any(is_ideograph) { name_phonetic(&whole).unwrap_or(whole) } else { whole };
-    squeezed(&fold(&said)).chars().take(SORT_KEY).collect()
+    squeezed(&fold(&said)).chars().take(KEY).collect()
 }
 
 #[cfg(test)]
@@ -196,6 +219,7 @@ mod tests {
             assert!(entry.terms.iter().any(|own| own == term), "{term} in {:?}", entry.terms);
         }
         assert_eq!(entry.name, "李娜");
+        assert!(entry.words.iter().eq(["lina"]), "{:?}", entry.words);
         assert!(entry.initials.contains(" ln "));
     }
 

@@ -4,13 +4,16 @@
 //! employee when it is written, a [`Terms`] of what was asked, with the same folding. Every term is led by the tenant's number (`7xlina`),
 //! so no search can see another tenant. Only directory fields enter.
 //!
-//! Start with `fold.rs`; `entry.rs` is what is kept, `query.rs` what is asked.
+//! Start with `fold.rs`; `entry.rs` is what is kept, `query.rs` what is asked, `typo.rs` what is nearly the same. How well an employee was
+//! found is in `ranked.rs`, beside the room's other reads.
 
 mod entry;
 mod fold;
 mod query;
+mod typo;
 
 pub(super) use self::{
-    entry::{Entry, Names, display_name, name_phonetic, name_sort},
+    entry::{Entry, FORM, Names, display_name, name_phonetic, name_sort},
     query::{Fts, Terms, parse},
+    typo::{nearest, variants},
 };

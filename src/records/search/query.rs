@@ -2,7 +2,11 @@
 //!
 //! Nothing a user writes reaches `MATCH` or `to_tsquery`: only folded letters and digits do, led by the tenant's number.
 
-use super::fold::{Run, clip, fold, ideograph_terms, runs, squeezed};
+use super::{
+    entry::KEY,
+    fold::{Run, clip, fold, ideograph_terms, runs, squeezed},
+    typo::{distance, forgiven, is_word},
+};
 use crate::records::{
     error::{RestError, RestResult},
     parse::FtsKind,
@@ -12,6 +16,8 @@ use crate::records::{
 const TERMS: usize = 32;
 /// How deep parentheses may nest.
 const DEPTH: usize = 8;
+/// Words that one word may be taken for, at the most.
+const CORRECTIONS: usize = 20;
 
 /// A search, ready to be spelled for an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub(crate) struct Terms {
     pub whole_address: String,
     /// The tenant's number, which leads every term.
     pub lead: String,
+    /// Whether typing errors are forgiven.
+    pub forgiving: bool,
 }
 
 /// Terms and how they belong together.
@@ -43,9 +51,56 @@ pub(crate) enum Fts {
 
 impl Terms {
     /// A search among the employees of the tenant with that number.
-    pub(crate) fn new(tenant: i64, fts: Fts, text: &str) -> Self {
+    pub(crate) fn new(tenant: i64, fts: Fts, text: &str, kind: FtsKind) -> Self {
         let folded = fold(text);
-        Self { fts, whole: squeezed(&folded), whole_address: folded.trim().to_owned(), lead: tenant.to_string() }
+        let key = |text: &str| text.chars().take(KEY).collect::<String>();
+        let (whole, whole_address) = (key(&squeezed(&folded)), key(folded.trim()));
+        Self { fts, whole, whole_address, lead: tenant.to_string(), forgiving: kind == FtsKind::Web }
+    }
+
+    /// Whether names that go on after what was asked are meant, too.
+    pub(crate) fn is_open_ended(&self) -> bool {
+        self.fts.is_open_ended()
+    }
+
+    /// The one word that was asked for, if it is one.
+    pub(crate) fn only_word(&self) -> Option<&str> {
+        (!self.whole.contains(' ')).then_some(self.whole.as_str())
+    }
+
+    /// The same with words alone, and the initials that it may mean besides.
+    pub(crate) fn apart_from_initials(&self) -> (Fts, Option<Fts>) {
+        match &self.fts {
+            Fts::Or(of) if matches!(&of[..], [Fts::Term(..), Fts::Initials(_)]) => (of[0].clone(), Some(of[1].clone())),
+            other => (other.clone(), None),
+        }
+    }
+
+    /// The words that may have been typed wrong; none unless words are all that was asked for.
+    pub(crate) fn doubtful(&self) -> Vec<&str> {
+        let words = if self.forgiving { self.fts.words() } else { None };
+        words.unwrap_or_default().into_iter().map(|(word, _)| word).filter(|word| is_word(word) && forgiven(word) > 0).collect()
+    }
+
+    /// What may have been meant with so many errors in a word, of the words that there are.
+    pub(crate) fn corrected(&self, errors: usize, known: &[String]) -> Option<Fts> {
+        let words = self.fts.words()?;
+        let of = words.into_iter().map(|(word, open_ended)| {
+            let mut near: Vec<(usize, &String)> = known
+                .iter()
+                .map(|other| (distance(word, other), other))
+                .filter(|(distance, _)| (1..=errors.min(forgiven(word))).contains(distance))
+                .collect();
+            near.sort();
+            near.truncate(CORRECTIONS);
+            let own = Fts::Term(word.to_owned(), open_ended);
+            if near.is_empty() {
+                own
+            } else {
+                Fts::Or([own].into_iter().chain(near.into_iter().map(|(_, other)| Fts::Term(other.clone(), false))).collect())
+            }
+        });
+        Fts::all(of.collect())
     }
 }
 
@@ -56,6 +111,25 @@ impl Fts {
             Self::Term(..) | Self::Initials(_) => true,
             Self::And(of) | Self::Or(of) => of.iter().all(Self::is_positive),
             Self::Not(_) => false,
+        }
+    }
+
+    /// Terms that must all be found, each with whether it is open-ended; none if it is more than that.
+    fn words(&self) -> Option<Vec<(&str, bool)>> {
+        match self {
+            Self::Term(word, open_ended) => Some(vec![(word, *open_ended)]),
+            Self::Or(of) if matches!(&of[..], [Self::Term(..), Self::Initials(_)]) => of[0].words(),
+            Self::And(of) => of.iter().map(Self::words).collect::<Option<Vec<_>>>().map(|of| of.concat()),
+            _ => None,
+        }
+    }
+
+    fn is_open_ended(&self) -> bool {
+        match self {
+            Self::Term(_, open_ended) => *open_ended,
+            Self::Initials(_) | Self::Not(_) => false,
+            Self::And(of) => of.last().is_some_and(Self::is_open_ended),
+            Self::Or(of) => of.iter().any(Self::is_open_ended),
         }
     }
 
@@ -273,6 +347,17 @@ mod tests {
         assert_eq!(found, Fts::And(vec![either, Fts::Not(Box::new(term("x", false)))]));
         assert_eq!(operators("ana &").unwrap_err().code, "42601");
         assert_eq!(operators(&"(".repeat(100_000)).unwrap_err().code, "42601");
+    }
+
+    #[test]
+    fn what_may_have_been_meant_is_found() {
+        let asked = Terms::new(7, web("Jose Garzia").unwrap(), "Jose Garzia", FtsKind::Web);
+        assert_eq!(asked.doubtful(), ["jose", "garzia"]);
+        let known = ["garcia".to_owned(), "garza".to_owned(), "grazie".to_owned()];
+        let near = Fts::Or(vec![term("garzia", true), term("garcia", false), term("garza", false)]);
+        assert_eq!(asked.corrected(1, &known), Some(Fts::And(vec![term("jose", false), near])));
+        let exact = Terms::new(7, operators("garzia").unwrap().unwrap(), "garzia", FtsKind::Operators);
+        assert!(exact.doubtful().is_empty() && !exact.is_open_ended());
     }
 
     proptest! {

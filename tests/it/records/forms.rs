@@ -314,3 +314,90 @@ async fn functions_are_called_by_get_and_post() {
     assert_eq!(get(&app.other_service(), &format!("rpc/org_tree?root={root}")).await, (200, json!([])));
     assert_eq!(get(&app.other_service(), &format!("rpc/payroll_totals?run_id={run}")).await, (200, json!([])));
 }
+
+#[tokio::test]
+async fn moments_are_shown_by_the_clock_that_was_asked_for() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    company(&service).await;
+    let tokyo = service.clone().header("prefer", "timezone=Asia/Tokyo");
+    let moment = |text: &Value| chrono::DateTime::parse_from_rfc3339(text.as_str().unwrap_or_else(|| panic!("{text}"))).unwrap();
+    let query = "/rest/v1/departments?select=created_at,made:created_at::text,employees(updated_at),...employees(all:created_at)&code=eq.dev";
+    let (utc, local) = (service.get(query).await.json(), tokyo.get(query).await);
+    assert_eq!(local.header("preference-applied"), "timezone=Asia/Tokyo");
+    let local = local.json();
+    for pointer in ["/0/created_at", "/0/made", "/0/employees/0/updated_at", "/0/employees/1/updated_at", "/0/all/1"] {
+        let (utc, local) = (utc.pointer(pointer).unwrap(), local.pointer(pointer).unwrap());
+        assert!(utc.as_str().unwrap().ends_with("+00:00") && local.as_str().unwrap().ends_with("+09:00"), "{pointer}: {utc} {local}");
+        assert_eq!(moment(utc), moment(local), "{pointer}");
+    }
+    let csv = tokyo.clone().header("accept", "text/csv").get("/rest/v1/departments?select=created_at&limit=1").await.text();
+    assert!(csv.trim_end().ends_with("+09:00"), "{csv}");
+    let made = service
+        .clone()
+        .header("prefer", "return=representation, timezone=America/New_York, handling=strict")
+        .post("/rest/v1/departments?select=code,created_at", json!({ "code": "x", "name": "X" }))
+        .await;
+    assert_eq!(made.header("preference-applied"), "return=representation, handling=strict, timezone=America/New_York");
+    assert!(!made.json()[0]["created_at"].as_str().unwrap().ends_with("+00:00"));
+    let refused = service.clone().header("prefer", "timezone=Jupiter/Red_Spot").get(query).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()["code"].as_str(), refused.json()["message"].as_str()),
+        (400, Some("22023"), Some("invalid value for parameter \"TimeZone\": \"Jupiter/Red_Spot\""))
+    );
+}
+
+#[tokio::test]
+async fn rows_meet_through_a_third_table() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    let (_, people) = company(&service).await;
+    let run = pay(&service, &people).await;
+    for (query, rows) in [
+        (
+            format!("payroll_runs?select=currency,employees(employee_number)&id=eq.{run}&employees.order=employee_number.desc"),
+            json!([{ "currency": "USD", "employees": [{ "employee_number": "3" }, { "employee_number": "2" }, { "employee_number": "1" }] }]),
+        ),
+        (
+            "employees?select=employee_number,payroll_runs!payslips(currency)&order=employee_number.desc&limit=2".to_owned(),
+            json!([{ "employee_number": "4", "payroll_runs": [] }, { "employee_number": "3", "payroll_runs": [{ "currency": "USD" }] }]),
+        ),
+        (
+            "employees?select=employee_number,payroll_runs!inner()&payroll_runs.currency=eq.USD&order=employee_number&limit=1".to_owned(),
+            json!([{ "employee_number": "1" }]),
+        ),
+        (
+            "employees?select=employee_number&payroll_runs=is.null&select=employee_number,payroll_runs()".to_owned(),
+            json!([{ "employee_number": "4" }]),
+        ),
+        (
+            "employees?select=employee_number,...payroll_runs(paid:currency)&employee_number=eq.2".to_owned(),
+            json!([{ "employee_number": "2", "paid": ["USD"] }]),
+        ),
+    ] {
+        assert_eq!(get(&service, &query).await, (200, rows), "{query}");
+    }
+    // Who may not see the rows between may not learn from them who belongs together.
+    let hr = app.user("hr@example.com", &["hr"]).await.client;
+    assert_eq!(get(&hr, "employees?select=employee_number,payroll_runs(currency)").await.1["code"], "42501");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_with_what_may_have_been_meant() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    company(&service).await;
+    for (query, status, code, hint) in [
+        ("employes", 404, "PGRST205", json!("Perhaps you meant the table 'public.employees'")),
+        ("zzz", 404, "PGRST205", Value::Null),
+        ("employees?select=id,department(code)", 400, "PGRST200", json!("Perhaps you meant 'departments' instead of 'department'.")),
+        ("employees?select=id,zzz(code)", 400, "PGRST200", Value::Null),
+        ("employees/1/2", 404, "PGRST125", Value::Null),
+    ] {
+        let (found, body) = get(&service, query).await;
+        assert_eq!((found, body["code"].as_str(), &body["hint"]), (status, Some(code), &hint), "{query}: {body}");
+    }
+    // What is no JSON has no members.
+    let (status, rows) = get(&service, "employees?select=a:display_name->x,b:hired_on->>0&employee_number=eq.1&version->>a=is.null").await;
+    assert_eq!((status, rows), (200, json!([{ "a": null, "b": null }])));
+}

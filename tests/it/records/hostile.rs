@@ -174,3 +174,197 @@ async fn no_condition_is_our_fault_or_sees_another_tenant() {
         }
     }
 }
+
+/// Values that mean something in SQL, in a pattern, in JSON, in a search or in a header, and nothing here.
+const VALUES: [&str; 22] = [
+    "' OR '1'='1",
+    "'; DROP TABLE employees; --",
+    "\" OR 1=1 --",
+    "1) OR (1=1",
+    "1 UNION SELECT secret FROM keys",
+    "$1",
+    "?1",
+    ":name",
+    "%00",
+    "\\",
+    "\\'",
+    "%'",
+    "[a-",
+    "(((((((((",
+    "{\"a\":\"b' || 1\"}",
+    "$$; SELECT pg_sleep(10); $$",
+    "x' AND sqlite_version() > '",
+    "NULL",
+    "🤖\u{301}\u{200d}",
+    "\u{feff}\u{202e}",
+    "a\tb\nc",
+    "-- \n/* */",
+];
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[tokio::test]
+async fn values_stay_values_wherever_they_are_said() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    company(&service).await;
+    let forms = [("", ""), ("(", ")"), ("(%22", "%22)"), ("{", "}")];
+    let operators = ["eq", "neq", "gt", "like", "ilike", "match", "imatch", "isdistinct", "cs", "is", "in", "not.eq", "eq(any)", "fts", "wfts"];
+    let columns = ["display_name", "id", "hired_on", "version", "custom", "custom->>a", "search"];
+    let mut forms = forms.iter().cycle();
+    for value in VALUES {
+        let text = encoded(value);
+        for operator in operators {
+            for column in columns {
+                let (before, after) = forms.next().unwrap();
+                let query = format!("{column}={operator}.{before}{text}{after}");
+                let reply = service.get(&uri(&format!("/rest/v1/employees?select=id&{query}"))).await;
+                assert!(reply.status.as_u16() < 500, "{query}: {}", reply.text());
+            }
+        }
+        for query in [
+            format!("/_search?q={text}"),
+            format!("?select=a:{text}"),
+            format!("?select=custom->%22{text}%22"),
+            format!("?custom->>%22{text}%22=eq.1"),
+            format!("?order={text}.desc"),
+            format!("?limit={text}"),
+            format!("?after=cursor.{text}"),
+            format!("?or=(display_name.eq.%22{text}%22,id.is.null)"),
+            format!("?{text}=eq.1"),
+            format!("?select=display_name::{text}"),
+            format!("?select=x:{text}(id)"),
+        ] {
+            let reply = service.get(&uri(&format!("/rest/v1/employees{query}"))).await;
+            assert!(reply.status.as_u16() < 500, "{query}: {}", reply.text());
+        }
+        let row = json!({ "employee_number": value, "display_name": value, "custom": { value: value } });
+        let made = service.clone().header("prefer", "return=representation").post("/rest/v1/employees", row.clone()).await;
+        assert_eq!(made.status, 201, "{value:?}: {}", made.text());
+        // It is kept as it was said, and found by it.
+        let found = service.get(&format!("/rest/v1/employees?select=employee_number,display_name,custom&display_name=eq.{text}")).await;
+        assert_eq!(found.json(), json!([row]), "{value:?}");
+        assert_eq!(service.delete(&format!("/rest/v1/employees?employee_number=eq.{text}")).await.status, 204, "{value:?}");
+    }
+    assert_eq!(service.get("/rest/v1/employees?select=id").await.json().as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn headers_are_read_or_refused() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    company(&service).await;
+    for value in VALUES.into_iter().filter(|value| value.bytes().all(|byte| matches!(byte, 32..=126))) {
+        for name in [
+            "prefer",
+            "accept",
+            "range",
+            "range-unit",
+            "accept-profile",
+            "content-profile",
+            "if-match",
+            "idempotency-key",
+            "content-type",
+            "x-client-info",
+        ] {
+            for value in [
+                value.to_owned(),
+                format!("return={value}"),
+                format!("timezone={value}"),
+                format!("max-affected={value}, handling=strict"),
+                format!("\"{value}\""),
+            ] {
+                let client = service.clone().header(name, &value);
+                let read = client.get("/rest/v1/employees?select=id").await;
+                assert!(read.status.as_u16() < 500, "{name}: {value}: {}", read.text());
+                let written = client.patch("/rest/v1/employees?employee_number=eq.1", json!({ "job_title": "x" })).await;
+                assert!(written.status.as_u16() < 500, "{name}: {value}: {}", written.text());
+            }
+        }
+    }
+    assert_eq!(service.get("/rest/v1/employees?select=id").await.json().as_array().unwrap().len(), 4);
+}
+
+/// What may stand in a query string, in every form that the grammar knows, and broken at any place.
+fn query() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "select=",
+        "order=",
+        "limit=",
+        "offset=",
+        "or=",
+        "and=",
+        "not.and=",
+        "columns=",
+        "on_conflict=",
+        "after=cursor.",
+        "search=",
+        "id",
+        "employees",
+        "departments",
+        "manager_id",
+        "custom",
+        "display_name",
+        "_cursor",
+        "*",
+        "count",
+        "sum",
+        "eq",
+        "in",
+        "is",
+        "not",
+        "any",
+        "wfts",
+        "desc",
+        "nullsfirst",
+        "inner",
+        "->",
+        "->>",
+        "::",
+        "text",
+        "...",
+        ".",
+        ",",
+        "(",
+        ")",
+        "!",
+        ":",
+        "{",
+        "}",
+        "[",
+        "]",
+        "=",
+        "&",
+        "%22",
+        "%5C",
+        "%27",
+        "+",
+        "-1",
+        "0",
+        "9",
+        "null",
+        "李",
+        "%",
+        "$",
+        "a",
+    ]);
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+#[tokio::test]
+async fn no_query_string_is_our_fault() {
+    let app = TestApp::new().await;
+    company(&app.service()).await;
+    let (service, other) = (app.service(), app.other_service());
+    let hr = app.user("hr@example.com", &["hr"]).await.client;
+    let mut runner = TestRunner::new(Config::default());
+    for _ in 0..600 {
+        let query = query().new_tree(&mut runner).unwrap().current();
+        for (client, path) in [(&service, "employees"), (&hr, "employees"), (&other, "departments"), (&hr, "rpc/search_employees")] {
+            let reply = client.get(&uri(&format!("/rest/v1/{path}?{query}"))).await;
+            assert!(reply.status.as_u16() < 500, "{path}?{query}: {}", reply.text());
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod forms;
 mod hostile;
 mod import;
+mod load;
 mod paging;
 mod rights;
 mod safe;

@@ -47,6 +47,17 @@ async fn people_are_found_by_every_way_to_write_them() {
         ("lina OR jose", vec!["2", "3"]),
         ("boss -ana", vec![]),
         ("-ana", vec!["2", "3", "4"]),
+        // One error in a word of four letters and more, two from eight on; none where the search is exact.
+        ("jsoe", vec!["2"]),
+        ("garzia", vec!["2"]),
+        ("jose garzia", vec!["2"]),
+        ("garzja", vec![]),
+        ("lukazs", vec!["4"]),
+        ("linna", vec!["3"]),
+        ("\"garzia\" jose", vec!["2"]),
+        ("bos", vec!["1"]),
+        ("bof", vec![]),
+        ("garzia -jose", vec![]),
     ] {
         let mut rows = found(&service, query).await;
         if query.contains("OR") || query.starts_with('-') {
@@ -73,6 +84,54 @@ async fn the_best_come_first() {
     // The number itself; names that begin so, by the family name; then one whose words do. "An Der" has other words.
     assert_eq!(found(&service, "ander").await, ["ander", "14", "12", "10", "11", "15"]);
     assert_eq!(found(&service, "ander ander").await[0], "14");
+}
+
+#[tokio::test]
+async fn a_page_of_many_is_the_same_as_a_part_of_all() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    let person = |n: usize| match n % 3 {
+        0 => json!({ "employee_number": format!("{n:04}"), "given_name": "Maria", "family_name": format!("Ander{}", n % 7), "status": "active" }),
+        1 => json!({ "employee_number": format!("{n:04}"), "given_name": "伟", "family_name": "张", "status": "active" }),
+        _ => json!({ "employee_number": format!("{n:04}"), "given_name": format!("Bo{n}"), "family_name": "Maria", "status": "leave" }),
+    };
+    let rows: Vec<Value> = (0..900).map(person).collect();
+    assert_eq!(service.post("/rest/v1/employees", json!(rows)).await.status, 201);
+    for query in ["maria", "张伟", "zhangwei", "wei", "zw", "anderson", "ander1", "mari", "maria%20b"] {
+        let all = found(&service, query).await;
+        let mut pages = Vec::new();
+        for offset in (0..all.len() + 40).step_by(40) {
+            pages.extend(found(&service, &format!("{query}&limit=40&offset={offset}")).await);
+        }
+        assert_eq!(pages, all, "{query}");
+        let counted = service.clone().header("prefer", "count=exact").get(&format!("/rest/v1/employees/_search?q={}&limit=1", uri(query))).await;
+        let total = counted.header("content-range").split_once('/').unwrap().1.to_owned();
+        assert_eq!(total, all.len().to_string(), "{query}");
+    }
+    assert_eq!(found(&service, "maria").await.len(), 600);
+    assert_eq!(found(&service, "maria&status=eq.leave").await.len(), 300);
+    assert_eq!(found(&service, "maria&status=eq.leave&limit=10&offset=295").await.len(), 5);
+    assert_eq!(found(&service, "maria&offset=5000").await, Vec::<String>::new());
+    // "Ander6" is nearly the same as "anders"; digits make it no word that is corrected, so only letters are.
+    assert_eq!(found(&service, "zhangwie").await.len(), 300);
+    assert!(found(&app.other_service(), "maria").await.is_empty());
+    assert!(found(&app.other_service(), "mraia").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_search_shows_no_more_than_a_list() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    company(&service).await;
+    service.patch("/rest/v1/employees?employee_number=eq.2", json!({ "status": "terminated" })).await;
+    let colleague = app.user("ana@example.com", &[]).await;
+    assert_eq!(service.patch("/rest/v1/employees?employee_number=eq.1", json!({ "user_id": colleague.id })).await.status, 204);
+    let colleague = colleague.client;
+    for query in ["jose", "jose.garcia@example.com", "2", "garzia", "jg"] {
+        assert_eq!(found(&service, query).await, ["2"], "{query}");
+        assert_eq!(found(&colleague, query).await, Vec::<String>::new(), "{query}");
+    }
+    assert_eq!(found(&colleague, "lina").await, ["3"]);
 }
 
 #[tokio::test]
@@ -115,4 +174,22 @@ async fn a_search_is_a_filter_like_others() {
     assert_eq!(counted.header("content-range"), "0-0/1");
     let embedded: Value = service.get("/rest/v1/employees/_search?q=lina&select=display_name,departments(name)&departments.code=eq.hr").await.json();
     assert_eq!(embedded, json!([{ "display_name": "李娜", "departments": { "name": "People" } }]));
+}
+
+#[tokio::test]
+async fn entries_that_an_older_version_wrote_are_brought_up_to_date() {
+    let app = TestApp::new().await;
+    let service = app.service();
+    company(&service).await;
+    let old = |tx: basalt::db::Tx| async move {
+        tx.query("UPDATE employee_search SET form = 0, sound = '', name = 'x', family_first = 'x'").execute().await?;
+        tx.query("DELETE FROM search_words").execute().await
+    };
+    app.app.db.write(old).await.unwrap();
+    assert_eq!(found(&service, "garzia").await, Vec::<String>::new());
+    basalt::records::keep_search_current(app.app.clone()).await.unwrap();
+    assert_eq!(found(&service, "garzia").await, ["2"]);
+    let current = app.app.db.read().await.unwrap();
+    let (left,): (i64,) = current.query("SELECT count(*) FROM employee_search WHERE form = 0 OR name = 'x'").fetch_one().await.unwrap();
+    assert_eq!(left, 0);
 }
