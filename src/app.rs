@@ -32,6 +32,8 @@ pub struct Parts {
     pub db: Db,
     /// The bytes of files.
     pub blobs: Blobs,
+    /// What makes pictures, and those that it made.
+    pub images: storage::Images,
     /// What tells the time.
     pub clock: Clock,
     /// What seals secrets at rest.
@@ -74,6 +76,7 @@ impl App {
         let db = Db::open(&database_settings(&config)).await?;
         let master_key = Arc::new(open_master_key(&master_key_path, &db).await?);
         let blobs = Blobs::open(&config).await?;
+        let images = storage::Images::new(&config);
         let public_url = config.public_url();
         let public_host = url::Url::parse(&public_url)
             .ok()
@@ -97,6 +100,7 @@ impl App {
             public_host,
             db,
             blobs,
+            images,
             clock,
             master_key,
             jobs,

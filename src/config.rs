@@ -38,6 +38,7 @@ pub struct Config {
     pub auth: Auth,
     pub records: Records,
     pub storage: Storage,
+    pub images: Images,
     pub mail: Mail,
     pub outbound: Outbound,
     pub blobs_s3: BlobsS3,
@@ -129,6 +130,17 @@ pub struct Records {
 #[expect(missing_docs, reason = "config/default.toml documents each key")]
 pub struct Storage {
     pub max_upload_bytes: u64,
+}
+
+/// `[images]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each key")]
+pub struct Images {
+    pub threads: usize,
+    pub max_source_bytes: u64,
+    pub max_pixels: u64,
+    pub cache_bytes: u64,
 }
 
 /// `[mail]`
@@ -779,6 +791,9 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("mail.smtp_timeout_seconds", 1, 50),
     ("records.max_rows", 1, 1_000_000),
     ("storage.max_upload_bytes", 1, 1 << 50),
+    ("images.threads", 0, 1024),
+    ("images.max_source_bytes", 1, 1 << 30),
+    ("images.max_pixels", 1, 1 << 32),
 ];
 
 #[cfg(test)]

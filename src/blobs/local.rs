@@ -20,7 +20,7 @@ use futures_util::{FutureExt, Stream};
 use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
-use super::{BlobId, BlobReader, Counted, Hasher, PutError, SMALL, Source, Stored};
+use super::{BlobId, BlobReader, Counted, Hasher, Listed, PutError, SMALL, Source, Stored, shelf_name};
 use crate::error::{Error, Result};
 
 /// What is handed to the blocking pool at a time while a large body comes in.
@@ -54,9 +54,7 @@ impl Local {
         let ready = ready.map(|result| result.map_err(PutError::Store));
         let (staged, ()) = tokio::try_join!(self.stage(body), ready)?;
         let directory = Arc::clone(&self.0);
-        let stored = staged.stored;
-        blocking(move || directory.publish(staged, id)).await?;
-        Ok(stored)
+        Ok(blocking(move || directory.publish(staged, id)).await?)
     }
 
     /// Writes the body to a staging file and syncs it.
@@ -110,6 +108,21 @@ impl Local {
         blocking(move || directory.delete(&ids)).await
     }
 
+    pub(super) async fn size(&self, id: BlobId) -> Result<Option<u64>> {
+        let path = self.0.path(id);
+        blocking(move || match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    pub(super) async fn list(&self, first: u8) -> Result<Vec<Listed>> {
+        let directory = self.0.root.join(shelf_name(first));
+        blocking(move || list(&directory)).await
+    }
+
     pub(super) async fn sweep_staging(&self, age: Duration) -> Result<()> {
         let staging = self.0.staging.clone();
         blocking(move || sweep(&staging, age)).await
@@ -133,12 +146,13 @@ impl Directory {
     }
 
     /// Moves a synced file into its place, for good.
-    fn publish(&self, mut staged: Staged, id: BlobId) -> io::Result<()> {
+    fn publish(&self, mut staged: Staged, id: BlobId) -> io::Result<Stored> {
         let parent = self.parent(id)?;
         let path = staged.temporary.0.as_ref().expect("a staged file is published once");
         fs::rename(path, self.path(id))?;
         staged.temporary.0 = None;
-        File::open(parent)?.sync_all()
+        File::open(parent)?.sync_all()?;
+        Ok(staged.stored)
     }
 
     /// The directory of a blob, made when it is not there.
@@ -326,5 +340,37 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 }
 
 fn joined<T>(result: Result<io::Result<T>, tokio::task::JoinError>) -> Result<T> {
-    result.map_err(Error::from)?.map_err(Error::from)
+    result.map_err(Error::from)?.map_err(told)
+}
+
+/// A disk that is full is nobody's fault here, and may have room again soon: the client is told.
+fn told(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            tracing::error!(%error, "the disk of the files takes no more");
+            Error::unavailable("the disk of the files is full")
+        }
+        _ => error.into(),
+    }
+}
+
+/// The blobs in one of the directories.
+fn list(directory: &Path) -> io::Result<Vec<Listed>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let Some(id) = entry.file_name().to_str().and_then(BlobId::of_name) else { continue };
+        match entry.metadata() {
+            Ok(metadata) => found.push(Listed { id, size: metadata.len(), age: metadata.modified().ok().and_then(|at| at.elapsed().ok()) }),
+            // Swept since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }

@@ -8,8 +8,10 @@
 
 mod local;
 mod remote;
+mod sniff;
 
 use std::{
+    borrow::Cow,
     fmt,
     ops::Range,
     path::PathBuf,
@@ -33,6 +35,8 @@ use crate::{
 
 /// What is read whole in one piece, and written in one go.
 const SMALL: usize = 64 * 1024;
+/// The first bytes, by which the type of a file is known: archives have theirs behind the name of their first file or two.
+const HEAD: usize = 4 * 1024;
 
 /// Names the bytes of one blob. Random, so that ids spread evenly over directories and partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +59,29 @@ impl BlobId {
         let name = self.0.simple().to_string();
         format!("{}/{name}", &name[..2])
     }
+
+    /// The id of the blob that is kept under this name, without its directory.
+    fn of_name(name: &str) -> Option<Self> {
+        Uuid::try_parse(name).ok().filter(|uuid| uuid.simple().to_string() == name).map(Self)
+    }
+}
+
+/// How many shelves there are: directories, in which blobs lie by the first byte of their id.
+pub const SHELVES: std::ops::RangeInclusive<u8> = 0..=u8::MAX;
+
+fn shelf_name(first: u8) -> String {
+    format!("{first:02x}")
+}
+
+/// A blob that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: BlobId,
+    /// How many bytes it has.
+    pub size: u64,
+    /// How long it has been there, where that is known.
+    pub age: Option<Duration>,
 }
 
 impl From<Uuid> for BlobId {
@@ -70,12 +97,14 @@ impl fmt::Display for BlobId {
 }
 
 /// What was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The number of bytes.
     pub size: u64,
     /// Their SHA-256.
     pub sha256: [u8; 32],
+    /// The media type that the first of them look like, where they look like something.
+    pub kind: Option<Cow<'static, str>>,
 }
 
 /// Why a blob was not written. Nothing of it is left, except what a crash may leave behind.
@@ -174,6 +203,33 @@ impl Blobs {
         }
     }
 
+    /// How many bytes a blob has; `None` when there is no such blob.
+    pub async fn size(&self, id: BlobId) -> Result<Option<u64>> {
+        match &self.place {
+            Place::Local(local) => local.size(id).await,
+            Place::Remote(remote) => remote.size(id).await,
+        }
+    }
+
+    /// The blobs on one of the [`SHELVES`].
+    pub async fn list(&self, first: u8) -> Result<Vec<Listed>> {
+        match &self.place {
+            Place::Local(local) => local.list(first).await,
+            Place::Remote(remote) => remote.list(first).await,
+        }
+    }
+
+    /// Reads a blob to its end, for what it is now; `None` when there is no such blob.
+    pub async fn inspect(&self, id: BlobId) -> Result<Option<Stored>> {
+        let Some(size) = self.size(id).await? else { return Ok(None) };
+        let Some(mut reader) = self.read(id, 0..size).await? else { return Ok(None) };
+        let mut hasher = Hasher::new();
+        while let Some(piece) = reader.next().await {
+            hasher.update(&piece?);
+        }
+        Ok(Some(hasher.finish()))
+    }
+
     /// Removes what interrupted uploads left in the staging directory, when it is older than `age`.
     pub async fn sweep_staging(&self, age: Duration) -> Result<()> {
         match &self.place {
@@ -243,26 +299,29 @@ where
     }
 }
 
-/// SHA-256 and length of what passes by.
+/// SHA-256, length and likely type of what passes by.
 struct Hasher {
     context: aws_lc_rs::digest::Context,
     size: u64,
+    head: Vec<u8>,
 }
 
 impl Hasher {
     fn new() -> Self {
-        Self { context: aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256), size: 0 }
+        Self { context: aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256), size: 0, head: Vec::new() }
     }
 
     fn update(&mut self, bytes: &[u8]) {
         self.context.update(bytes);
         self.size += bytes.len() as u64;
+        let wanted = HEAD.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..wanted]);
     }
 
     fn finish(self) -> Stored {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(self.context.finish().as_ref());
-        Stored { size: self.size, sha256 }
+        Stored { size: self.size, sha256, kind: sniff::kind(&self.head).map(Cow::Borrowed) }
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::{GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, aws::AmazonS3Builder, memory::InMemory, path::Path};
 use tokio::task::JoinSet;
 
-use super::{BlobId, BlobReader, Counted, Hasher, PutError, SMALL, Source, Stored};
+use super::{BlobId, BlobReader, Counted, Hasher, Listed, PutError, SMALL, Source, Stored, shelf_name};
 use crate::{
     config::BlobsS3,
     error::{Error, Result},
@@ -100,6 +100,27 @@ impl Remote {
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(Error::internal(error)),
         }
+    }
+
+    pub(super) async fn size(&self, id: BlobId) -> Result<Option<u64>> {
+        match self.store.head(&self.path(id)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(Error::internal(error)),
+        }
+    }
+
+    pub(super) async fn list(&self, first: u8) -> Result<Vec<Listed>> {
+        let prefix = Path::from(format!("{}/{}", self.prefix, shelf_name(first)));
+        let mut objects = self.store.list(Some(&prefix));
+        let mut found = Vec::new();
+        while let Some(meta) = objects.try_next().await.map_err(Error::internal)? {
+            if let Some(id) = meta.location.filename().and_then(BlobId::of_name) {
+                let age = std::time::SystemTime::from(meta.last_modified).elapsed().ok();
+                found.push(Listed { id, size: meta.size, age });
+            }
+        }
+        Ok(found)
     }
 
     pub(super) async fn delete(&self, ids: Vec<BlobId>) -> Result<()> {

@@ -48,7 +48,13 @@ async fn keeps_the_contract(blobs: &Blobs) {
 
 async fn copies_and_deletes(blobs: &Blobs) {
     let (id, copy, whole) = (BlobId::random(), BlobId::random(), bytes(100_000));
-    blobs.put(id, stream::iter(chunks(&whole, 4096)), u64::MAX, noted()).await.unwrap();
+    let stored = blobs.put(id, stream::iter(chunks(&whole, 4096)), u64::MAX, noted()).await.unwrap();
+    let shelf = id.uuid().as_bytes()[0];
+    let listed = blobs.list(shelf).await.unwrap().into_iter().find(|listed| listed.id == id).unwrap();
+    assert_eq!((listed.size, blobs.size(id).await.unwrap()), (100_000, Some(100_000)));
+    assert!(blobs.list(shelf.wrapping_add(1)).await.unwrap().iter().all(|listed| listed.id != id));
+    assert_eq!(blobs.inspect(id).await.unwrap(), Some(stored));
+    assert_eq!((blobs.size(BlobId::random()).await.unwrap(), blobs.inspect(BlobId::random()).await.unwrap()), (None, None));
     assert!(blobs.copy(id, copy).await.unwrap());
     assert!(!blobs.copy(BlobId::random(), BlobId::random()).await.unwrap(), "nothing to copy");
     blobs.delete(vec![id, BlobId::random()]).await.unwrap();

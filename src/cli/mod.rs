@@ -8,6 +8,7 @@ mod openapi;
 mod password_list;
 mod serve;
 mod signing_key;
+mod storage;
 mod tenant;
 mod user;
 
@@ -46,6 +47,8 @@ enum Command {
     Key(key::Key),
     /// List, replace and remove a tenant's signing keys, or take one over from elsewhere
     SigningKey(signing_key::SigningKey),
+    /// See whether the files and what is known of them fit together, and mend them
+    Storage(storage::Storage),
     /// Make users, and bring them from elsewhere
     User(user::User),
     /// Make lists of passwords that nobody may choose
@@ -68,6 +71,7 @@ impl Command {
             Self::Tenant(tenant) => tenant.run(settings).await,
             Self::Key(key) => key.run(settings).await,
             Self::SigningKey(signing_key) => signing_key.run(settings).await,
+            Self::Storage(storage) => storage.run(settings).await,
             Self::User(user) => user.run(settings).await,
             Self::PasswordList(password_list) => password_list.run(),
             Self::Import(import) => import.run(settings).await,

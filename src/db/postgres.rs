@@ -245,6 +245,7 @@ fn translate_refusal(refusal: &PgDatabaseError) -> Option<Error> {
     let code = refusal.code();
     let kind = match code {
         "57014" => return Some(Error::Timeout),
+        "53100" => return Some(Error::unavailable("the disk of the database is full")),
         "57P01" | "57P02" | "57P03" | "53300" => return Some(Error::unavailable("the database is starting, stopping or full")),
         "40001" | "40P01" => return Some(Error::unavailable("others change the same rows at this moment; try again")),
         "23505" => ConstraintKind::Unique,

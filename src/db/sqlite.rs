@@ -33,6 +33,8 @@ const QUICK: Duration = Duration::from_millis(2);
 const GROUP: usize = 256;
 /// Operations that may wait for the writer.
 const QUEUE: usize = 4096;
+/// What is said when the disk is full.
+const FULL: &str = "the disk of the database is full";
 /// Commits between two checkpoints.
 const CHECKPOINT_EVERY: u32 = 512;
 /// How often the progress handler is asked, in steps of SQLite's machine.
@@ -72,6 +74,8 @@ struct Outcome {
 enum Fate {
     Kept,
     Undone,
+    /// Undone, as the disk is full.
+    NoRoom,
 }
 
 impl Sqlite {
@@ -141,7 +145,8 @@ impl Sqlite {
             let answer = move |fate| {
                 drop(sender.send(match fate {
                     Fate::Kept => result,
-                    Fate::Undone => Err(undone(result.err())),
+                    Fate::Undone => Err(undone(result.err(), "the change could not be kept; try again in a second")),
+                    Fate::NoRoom => Err(undone(result.err(), FULL)),
                 }));
             };
             Outcome { succeeded, answer: Box::new(answer) }
@@ -232,7 +237,7 @@ fn write_group(conn: &Arc<SqliteConn>, group: Vec<Operation>) {
             if !conn.is_autocommit() {
                 let _ = conn.batch("ROLLBACK");
             }
-            Fate::Undone
+            if matches!(&error, Error::Unavailable(why) if why == FULL) { Fate::NoRoom } else { Fate::Undone }
         }
     };
     for outcome in outcomes {
@@ -254,11 +259,11 @@ fn settle(conn: &SqliteConn, alone: bool, succeeded: bool) -> Result<()> {
 }
 
 /// What the caller of an operation is told whose transaction was undone.
-fn undone(own: Option<Error>) -> Error {
+fn undone(own: Option<Error>, why: &'static str) -> Error {
     match own {
         Some(own @ (Error::Timeout | Error::Unavailable(_) | Error::Internal(_))) => own,
         // A refusal may rest on what another operation had written, and that is undone as well.
-        _ => Error::unavailable("the change could not be kept; try again in a second"),
+        _ => Error::unavailable(why),
     }
 }
 
@@ -470,7 +475,7 @@ fn translate(error: rusqlite::Error) -> Error {
     match (&error, error.sqlite_error_code()) {
         (_, Some(ErrorCode::OperationInterrupted)) => Error::Timeout,
         (_, Some(ErrorCode::DatabaseBusy)) => busy(),
-        (_, Some(ErrorCode::DiskFull)) => Error::unavailable("the disk of the database is full"),
+        (_, Some(ErrorCode::DiskFull)) => Error::unavailable(FULL),
         // What a sum has no room for, as PostgreSQL says it.
         (rusqlite::Error::SqliteFailure(_, Some(message)), _) if message == "integer overflow" => {
             let (table, columns, name, detail) = (None, Vec::new(), None, None);

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     error::{Code, ErrorBody, StorageError},
     extract::{Asked, BucketPath, JsonBody},
+    lifecycle::Lifecycle,
     model::{Bucket, BucketName, MimePattern, SizeLimit},
     rules::{self, BucketAction},
     sql, tasks,
@@ -29,6 +30,16 @@ pub(super) struct BucketView {
     /// The types that it takes; null means all.
     #[schema(value_type = Option<Vec<String>>)]
     allowed_mime_types: Option<serde_json::Value>,
+    /// The most bytes of all its files together; absent where there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_bytes: Option<i64>,
+    /// Whether what its objects were before is kept; absent where it is not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    versioning: bool,
+    /// What is removed by itself; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Lifecycle>)]
+    lifecycle: Option<serde_json::Value>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -45,6 +56,9 @@ impl From<Bucket> for BucketView {
             kind: None,
             file_size_limit: bucket.file_size_limit,
             allowed_mime_types: bucket.allowed_mime_types.map(|json| json.0),
+            quota_bytes: bucket.quota_bytes,
+            versioning: bucket.versioning,
+            lifecycle: bucket.lifecycle.map(|json| json.0),
             created_at: bucket.created_at.rfc3339_millis(),
             updated_at: bucket.updated_at.rfc3339_millis(),
         }
@@ -70,6 +84,13 @@ pub(super) struct NewBucket {
     file_size_limit: Option<SizeLimit>,
     /// `type/subtype`, `type/*` or `*`.
     allowed_mime_types: Option<Vec<MimePattern>>,
+    /// The most bytes of all its files together: a number, or a text like "20GB".
+    quota_bytes: Option<SizeLimit>,
+    /// Whether what its objects were is kept when they are replaced or removed.
+    #[serde(default)]
+    versioning: Option<bool>,
+    /// What is removed by itself.
+    lifecycle: Option<Lifecycle>,
     /// Only `STANDARD` is served.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -102,6 +123,9 @@ pub(super) async fn create_bucket(caller: Caller, State(app): State<App>, JsonBo
         owner_id,
         created_at: now,
         updated_at: now,
+        quota_bytes: new.quota_bytes.map(|limit| limit.0),
+        versioning: new.versioning.unwrap_or_default(),
+        lifecycle: lifecycle_column(new.lifecycle)?,
     };
     check(&app, &caller, &bucket)?;
     let tenant = caller.tenant.id;
@@ -109,6 +133,12 @@ pub(super) async fn create_bucket(caller: Caller, State(app): State<App>, JsonBo
         return Err(StorageError::bucket_exists());
     }
     Ok(Json(Named { name: name.as_str().to_owned() }))
+}
+
+fn lifecycle_column(lifecycle: Option<Lifecycle>) -> Result<Option<db::Json>, StorageError> {
+    let lifecycle = lifecycle.filter(|lifecycle| *lifecycle != Lifecycle::default());
+    lifecycle.as_ref().map_or(Ok(()), Lifecycle::check)?;
+    Ok(lifecycle.map(|lifecycle| db::Json(json!(lifecycle))))
 }
 
 fn mime_column(patterns: Option<Vec<MimePattern>>) -> Option<db::Json> {
@@ -211,6 +241,16 @@ pub(super) struct BucketChange {
     #[serde(default)]
     #[schema(value_type = Option<Vec<MimePattern>>)]
     allowed_mime_types: Change<Vec<MimePattern>>,
+    /// Null lifts the limit of all files together.
+    #[serde(default)]
+    #[schema(value_type = Option<SizeLimit>)]
+    quota_bytes: Change<SizeLimit>,
+    /// Whether what its objects were is kept when they are replaced or removed. Turned off, what is kept stays.
+    versioning: Option<bool>,
+    /// Null removes nothing by itself.
+    #[serde(default)]
+    #[schema(value_type = Option<Lifecycle>)]
+    lifecycle: Change<Lifecycle>,
 }
 
 /// A field of a change: null is not the same as absent.
@@ -236,8 +276,18 @@ pub(super) async fn update_bucket(
     JsonBody(change): JsonBody<BucketChange>,
 ) -> Result<Json<Done>, StorageError> {
     let mut bucket = managed(&app, &caller, &name, BucketAction::Update).await?;
-    if let BucketChange { public: None, file_size_limit: Change::Stay, allowed_mime_types: Change::Stay } = change {
-        return Err(StorageError::invalid("body must have at least one of public, file_size_limit, allowed_mime_types"));
+    if let BucketChange {
+        public: None,
+        file_size_limit: Change::Stay,
+        allowed_mime_types: Change::Stay,
+        quota_bytes: Change::Stay,
+        versioning: None,
+        lifecycle: Change::Stay,
+    } = change
+    {
+        return Err(StorageError::invalid(
+            "body must have at least one of public, file_size_limit, allowed_mime_types, quota_bytes, versioning, lifecycle",
+        ));
     }
     if let Some(public) = change.public {
         bucket.public = public;
@@ -247,6 +297,15 @@ pub(super) async fn update_bucket(
     }
     if let Change::Become(patterns) = change.allowed_mime_types {
         bucket.allowed_mime_types = mime_column(patterns);
+    }
+    if let Change::Become(limit) = change.quota_bytes {
+        bucket.quota_bytes = limit.map(|limit| limit.0);
+    }
+    if let Some(versioning) = change.versioning {
+        bucket.versioning = versioning;
+    }
+    if let Change::Become(lifecycle) = change.lifecycle {
+        bucket.lifecycle = lifecycle_column(lifecycle)?;
     }
     bucket.updated_at = app.clock.now();
     check(&app, &caller, &bucket)?;
@@ -267,8 +326,8 @@ async fn managed(app: &App, caller: &Caller, name: &BucketName, action: BucketAc
     security(("apikey" = []), ("user" = [])), responses((status = 200, body = Done), (status = 400, body = ErrorBody)))]
 pub(super) async fn delete_bucket(caller: Caller, State(app): State<App>, BucketPath(name): BucketPath) -> Result<Json<Done>, StorageError> {
     managed(&app, &caller, &name, BucketAction::Delete).await?;
-    let tenant = caller.tenant.id;
-    let deleted = app.db.write(move |tx| async move { sql::delete_bucket(&tx, tenant, name.as_str()).await }).await;
+    let (tenant, now) = (caller.tenant.id, app.clock.now());
+    let deleted = app.db.write(move |tx| async move { sql::delete_bucket(&tx, tenant, now, name.as_str()).await }).await;
     match deleted {
         Ok(true) => Ok(Json(Done { message: "Successfully deleted" })),
         Ok(false) => Err(StorageError::no_bucket()),

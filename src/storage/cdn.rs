@@ -1,7 +1,8 @@
 //! Purging what caches have of an object.
 //!
-//! This server keeps no copies beside the objects themselves, so a purge finds nothing to remove. What it answers is worth something all
-//! the same: from here on a cache that asks, as entity tags make it do, gets the object as it is.
+//! This server keeps no copies but the pictures that it made, each of one version of its source: a purge of an object removes those of it,
+//! on this node. For the rest it finds nothing to remove. What it answers is worth something all the same: from here on a cache that asks, as
+//! entity tags make it do, gets the object as it is.
 
 use axum::{Json, extract::State};
 
@@ -14,6 +15,7 @@ use super::{
 use crate::{
     app::App,
     auth::{Caller, Principal},
+    blobs::BlobId,
 };
 
 const DONE: Json<Done> = Json(Done { message: "success" });
@@ -45,6 +47,12 @@ pub(super) async fn purge_bucket(caller: Caller, State(app): State<App>, BucketP
     security(("apikey" = [])), responses((status = 200, body = Done), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn purge_object(caller: Caller, State(app): State<App>, path: ObjectPath) -> Result<Json<Done>, StorageError> {
     only_service(&caller)?;
-    sql::find_bucket(&app.db.read().await?, caller.tenant.id, path.bucket.as_str()).await?.ok_or_else(StorageError::no_bucket)?;
+    let (tenant, bucket) = (caller.tenant.id, path.bucket.as_str());
+    let conn = app.db.read().await?;
+    sql::find_bucket(&conn, tenant, bucket).await?.ok_or_else(StorageError::no_bucket)?;
+    if let Some(object) = sql::find_object(&conn, tenant, bucket, path.key.as_str()).await? {
+        drop(conn);
+        app.images.forget(vec![BlobId::from(object.blob_id)]).await;
+    }
     Ok(DONE)
 }

@@ -11,6 +11,7 @@ use axum::{
 use chrono::DateTime;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 use super::{
     error::{Code, ErrorBody, StorageError},
@@ -18,7 +19,7 @@ use super::{
     model::{Bucket, Object, essence, is_token},
     range::{self, Wanted},
     rules::{self, Action},
-    sql,
+    sql, versions,
 };
 use crate::{
     app::App,
@@ -34,6 +35,14 @@ use crate::{
 pub(super) struct Download {
     /// To be saved, under this name unless it is empty.
     pub(super) download: Option<String>,
+}
+
+/// Which version of an object is meant.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WhichVersion {
+    /// What the object was before, in place of what it is.
+    version: Option<Uuid>,
 }
 
 /// Reads an object that the caller may see; in a public bucket also without a key.
@@ -57,7 +66,7 @@ pub(super) async fn get_object(
 
 /// Reads an object that the caller may see.
 #[utoipa::path(get, path = "/storage/v1/object/authenticated/{bucket}/{*key}", tag = "storage",
-    params(("bucket" = String, Path, description = "The bucket"), ("key" = String, Path, description = "The object's key, with its slashes"), Download),
+    params(("bucket" = String, Path, description = "The bucket"), ("key" = String, Path, description = "The object's key, with its slashes"), Download, WhichVersion),
     security(("apikey" = []), ("user" = [])), responses(
     (status = 200, content_type = "*/*", body = Vec<u8>), (status = 206, content_type = "*/*", body = Vec<u8>), (status = 304),
     (status = 400, body = ErrorBody), (status = 416, body = ErrorBody)))]
@@ -66,10 +75,14 @@ pub(super) async fn get_authenticated_object(
     State(app): State<App>,
     path: ObjectPath,
     Asked(asked): Asked<Download>,
+    Asked(which): Asked<WhichVersion>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, StorageError> {
-    let (_, object) = find(&app, &caller, Action::Get, &path, false).await?;
+    let object = match which.version {
+        Some(version) => versions::read(&app, &caller, &path, version).await?,
+        None => find(&app, &caller, Action::Get, &path, false).await?.1,
+    };
     answer(&app, &object, Access::Private, &asked, &method, &headers).await
 }
 
@@ -188,7 +201,7 @@ fn unsatisfiable(length: u64) -> Response {
 }
 
 /// RFC 9110, 13.2.2: the entity tag decides where there is one, the date only where there is none.
-fn is_unchanged(object: &Object, headers: &HeaderMap) -> bool {
+pub(super) fn is_unchanged(object: &Object, headers: &HeaderMap) -> bool {
     if headers.contains_key(header::IF_NONE_MATCH) {
         let etag = object.etag();
         let mut tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).flat_map(|tags| tags.split(','));
@@ -207,7 +220,7 @@ pub(super) fn to_http_date(moment: Timestamp) -> String {
 }
 
 /// The headers that tell about an object, whatever is sent of it.
-fn describe(object: &Object, access: Access, asked: &Download, headers: &mut HeaderMap) {
+pub(super) fn describe(object: &Object, access: Access, asked: &Download, headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, value(served_type(&object.content_type)));
     headers.insert(header::ETAG, value(&object.etag()));
     headers.insert(header::LAST_MODIFIED, value(&to_http_date(object.updated_at)));

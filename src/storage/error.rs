@@ -30,6 +30,10 @@ pub(super) enum Code {
     BucketAlreadyExists,
     InvalidMimeType,
     EntityTooLarge,
+    /// The bytes are others than the client said.
+    BadDigest,
+    /// There is no room for it under the tenant's, the bucket's or the user's limit.
+    QuotaExceeded,
     ResourceNotEmpty,
     InvalidKey,
     InvalidBucketName,
@@ -55,6 +59,8 @@ impl Code {
             Self::BucketAlreadyExists => ("BucketAlreadyExists", 409, "Duplicate", 400),
             Self::InvalidMimeType => ("InvalidMimeType", 415, "invalid_mime_type", 400),
             Self::EntityTooLarge => ("EntityTooLarge", 413, "Payload too large", 400),
+            Self::BadDigest => ("BadDigest", 400, "BadDigest", 400),
+            Self::QuotaExceeded => ("QuotaExceeded", 413, "QuotaExceeded", 400),
             Self::ResourceNotEmpty => ("ResourceNotEmpty", 409, "ResourceNotEmpty", 400),
             Self::InvalidKey => ("InvalidKey", 400, "InvalidKey", 400),
             Self::InvalidBucketName => ("InvalidBucketName", 400, "Invalid Input", 400),

@@ -8,23 +8,31 @@
 
 mod buckets;
 mod cdn;
+mod check;
+mod digest;
 mod download;
 mod error;
 mod explain;
 mod extract;
+mod images;
+mod lifecycle;
 mod list;
 mod list_v2;
 mod model;
 mod objects;
+mod quota;
 mod range;
 mod resumable;
 mod rules;
 mod sign;
+mod sniff;
 mod sql;
 mod sweep;
 mod tasks;
 mod upload;
 mod upload_url;
+mod usage;
+mod versions;
 
 use axum::{Json, routing::post};
 use serde::Serialize;
@@ -32,6 +40,9 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
+    check::{CheckOptions, CheckReport, Problem as CheckProblem, ProblemKind, check},
+    images::Images,
+    lifecycle::{LIFECYCLE_EVERY, apply_lifecycles, keep_lifecycles},
     sql::delete_rows_of,
     sweep::{SWEEP_EVERY, keep_swept, sweep},
     tasks::Work as PrefixWork,
@@ -63,6 +74,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(objects::get_authenticated_object_info))
         .routes(routes!(objects::get_public_object_info))
         .merge(resumable::router())
+        .merge(images::router())
         .routes(routes!(upload_url::sign_upload, upload_url::upload_by_url))
         .routes(routes!(explain::list_rules))
         .routes(routes!(explain::explain))
@@ -70,6 +82,9 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(cdn::purge_bucket))
         .routes(routes!(cdn::purge_object))
         .routes(routes!(sign::sign_objects))
+        .routes(routes!(usage::get_storage_usage))
+        .routes(routes!(versions::list_removed))
+        .routes(routes!(versions::list_versions, versions::restore_version, versions::delete_version))
         .routes(routes!(sign::sign_object, sign::get_signed_object))
 }
 

@@ -44,8 +44,13 @@ impl ObjectKey {
 
     /// What Studio uploads to make a folder be there.
     pub(super) fn is_folder_placeholder(&self) -> bool {
-        self.0.rsplit('/').next() == Some(".emptyFolderPlaceholder")
+        is_placeholder(&self.0)
     }
+}
+
+/// Whether a key is that of what makes a folder be there; see [`ObjectKey::is_folder_placeholder`].
+pub(super) fn is_placeholder(key: &str) -> bool {
+    key.rsplit('/').next() == Some(".emptyFolderPlaceholder")
 }
 
 impl fmt::Display for ObjectKey {
@@ -215,6 +220,12 @@ row_type! {
         pub(super) owner_id: Option<String>,
         pub(super) created_at: Timestamp,
         pub(super) updated_at: Timestamp,
+        /// The most bytes of all its files.
+        pub(super) quota_bytes: Option<i64>,
+        /// Whether what its objects were is kept.
+        pub(super) versioning: bool,
+        /// What is removed by itself; see [`super::lifecycle::Lifecycle`].
+        pub(super) lifecycle: Option<Json>,
     }
 }
 
@@ -251,6 +262,8 @@ row_type! {
         pub(super) user_metadata: Option<Json>,
         pub(super) created_at: Timestamp,
         pub(super) updated_at: Timestamp,
+        /// What its first bytes look like, where they look like something.
+        pub(super) found_type: Option<String>,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Telling about objects, removing, moving and copying them.
 
+use std::borrow::Cow;
+
 use axum::{Json, extract::State, http::HeaderMap};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,6 +14,7 @@ use super::{
     extract::{BucketPath, JsonBody, ObjectPath},
     list::EntryMetadata,
     model::{BucketName, ContentType, Object, ObjectKey},
+    quota,
     rules::{self, Action, Subject},
     sql::{self, Destination},
     upload::{Attributes, Writing, give_up, may_write, metadata_header, note, wants_upsert},
@@ -226,7 +229,7 @@ impl Way {
         let conn = app.db.read().await?;
         let bucket = sql::find_bucket(&conn, caller.tenant.id, self.to.bucket.as_str()).await?.ok_or_else(StorageError::no_bucket)?;
         if self.from.bucket != self.to.bucket {
-            bucket.takes(&ContentType::read(Some(&object.content_type)))?;
+            bucket.takes_object(&object)?;
             if object.length() > bucket.size_limit(app.config.storage.max_upload_bytes) {
                 return Err(StorageError::too_large());
             }
@@ -253,12 +256,16 @@ pub(super) async fn move_object(caller: Caller, State(app): State<App>, JsonBody
         .db
         .write(move |tx| async move {
             let to = Destination { bucket: way.to.bucket.as_str(), name: way.to.key.as_str() };
-            sql::move_object(&tx, tenant, now, way.from.bucket.as_str(), &object, to).await
+            if let Err(refusal) = quota::check_move(&tx, tenant, way.from.bucket.as_str(), to.bucket, &object).await? {
+                return Ok(Err(refusal));
+            }
+            sql::move_object(&tx, tenant, now, way.from.bucket.as_str(), &object, to).await.map(Ok)
         })
         .await;
     match moved {
-        Ok(true) => Ok(Json(Done { message: "Successfully moved" })),
-        Ok(false) => Err(StorageError::no_object()),
+        Ok(Ok(true)) => Ok(Json(Done { message: "Successfully moved" })),
+        Ok(Ok(false)) => Err(StorageError::no_object()),
+        Ok(Err(refusal)) => Err(refusal),
         Err(Error::Constraint(constraint)) if constraint.kind == ConstraintKind::Unique => Err(StorageError::object_exists()),
         Err(error) => Err(StorageError::or_no_bucket(error)),
     }
@@ -329,7 +336,7 @@ pub(super) async fn copy_object(
         return Err(StorageError::missing_bytes());
     }
     let sha256 = object.sha256.as_slice().try_into().map_err(|_| Error::internal("a stored SHA-256 has not 32 bytes"))?;
-    let id = writing.commit(blob, Stored { size: object.length(), sha256 }, attributes).await?;
+    let id = writing.commit(blob, Stored { size: object.length(), sha256, kind: object.found_type.clone().map(Cow::Owned) }, attributes).await?;
     let (bucket, key) = (&writing.bucket, writing.key.as_str());
     let copy = sql::find_object(&app.db.read().await?, tenant, bucket, key).await?.ok_or_else(StorageError::no_object)?;
     Ok(Json(Copied { id, key: format!("{bucket}/{key}"), row: ObjectRow::new(bucket, copy) }))

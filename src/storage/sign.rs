@@ -19,6 +19,7 @@ use super::{
     download::{self, Access, Download, find},
     error::{Code, ErrorBody, StorageError},
     extract::{Asked, BucketPath, JsonBody, ObjectPath},
+    images::Transform,
     model::{Object, ObjectKey},
     objects::check_count,
     rules::{self, Action},
@@ -28,7 +29,7 @@ use crate::{
     app::App,
     auth::{Caller, CurrentTenant},
     db::Timestamp,
-    tenants::TokenKind,
+    tenants::{Tenant, TokenKind},
 };
 
 /// What a signed URL says.
@@ -39,6 +40,9 @@ struct UrlClaims {
     scope: String,
     /// The object's id.
     object: Uuid,
+    /// What is made of a picture; such a URL opens nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transformations: Option<Transform>,
     /// By which the tenant is known where the URL names none.
     iss: String,
     iat: i64,
@@ -55,6 +59,8 @@ pub(super) struct SignRequest {
     #[schema(minimum = 1)]
     #[serde(deserialize_with = "number_or_its_text")]
     expires_in: i64,
+    /// What is to be made of a picture.
+    transform: Option<Transform>,
 }
 
 /// A signed URL, below the base of storage.
@@ -77,9 +83,11 @@ pub(super) async fn sign_object(
     JsonBody(asked): JsonBody<SignRequest>,
 ) -> Result<Json<SignedUrl>, StorageError> {
     let expires = expiry(&app, asked.expires_in)?;
+    let transform = asked.transform.filter(|transform| !transform.is_empty());
+    transform.as_ref().map_or(Ok(()), Transform::check)?;
     // Also in a public bucket only who may select: the URL would outlive the bucket's being public.
     let (bucket, object) = find(&app, &caller, Action::Sign, &path, false).await?;
-    let signed_url = sign(&app, &caller, &bucket.id, &object, expires)?;
+    let signed_url = sign(&app, &caller, &bucket.id, &object, expires, transform)?;
     Ok(Json(SignedUrl { signed_url }))
 }
 
@@ -108,17 +116,19 @@ fn expiry(app: &App, seconds: i64) -> Result<Timestamp, StorageError> {
 }
 
 /// The key goes in as it is: clients encode the URL themselves.
-fn sign(app: &App, caller: &Caller, bucket: &str, object: &Object, expires: Timestamp) -> Result<String, StorageError> {
+fn sign(app: &App, caller: &Caller, bucket: &str, object: &Object, expires: Timestamp, transform: Option<Transform>) -> Result<String, StorageError> {
+    let door = if transform.is_some() { "render/image" } else { "object" };
     let claims = UrlClaims {
         url: format!("{bucket}/{}", object.name),
         scope: SCOPE.to_owned(),
         object: object.id,
+        transformations: transform,
         iss: caller.tenant.issuer.clone(),
         iat: app.clock.now().seconds(),
         exp: expires.seconds(),
     };
     let token = caller.tenant.keys.sign(TokenKind::StorageUrl, &claims)?;
-    Ok(format!("/object/sign/{}?token={token}", claims.url))
+    Ok(format!("/{door}/sign/{}?token={token}", claims.url))
 }
 
 /// What URLs are wanted.
@@ -162,7 +172,7 @@ pub(super) async fn sign_objects(
     let objects: HashMap<&str, &Object> = objects.iter().map(|object| (object.name.as_str(), object)).collect();
     let signed = asked.paths.into_iter().zip(keys).map(|(path, key)| match key.and_then(|key| objects.get(key.as_str())) {
         Some(object) => {
-            let signed_url = sign(&app, &caller, bucket.as_str(), object, expires)?;
+            let signed_url = sign(&app, &caller, bucket.as_str(), object, expires, None)?;
             Ok(SignedPath { error: None, path, signed_url: Some(signed_url) })
         }
         None => Ok(SignedPath { error: Some("Either the object does not exist or you do not have access to it"), path, signed_url: None }),
@@ -193,15 +203,32 @@ pub(super) async fn get_signed_object(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, StorageError> {
-    let token = asked.token.ok_or_else(|| StorageError::invalid("querystring must have required property 'token'"))?;
+    let (object, access, transform) = open_signed(&app, &tenant, &path, asked.token).await?;
+    if transform.is_some() {
+        return Err(invalid_signature());
+    }
+    download::answer(&app, &object, access, &Download { download: asked.download }, &method, &headers).await
+}
+
+fn invalid_signature() -> StorageError {
+    StorageError::new(Code::InvalidSignature, "Invalid signature")
+}
+
+/// The object that a signed URL opens, and what is to be made of it where it is a picture.
+pub(super) async fn open_signed(
+    app: &App,
+    tenant: &Tenant,
+    path: &ObjectPath,
+    token: Option<String>,
+) -> Result<(Object, Access, Option<Transform>), StorageError> {
+    let token = token.ok_or_else(|| StorageError::invalid("querystring must have required property 'token'"))?;
     let claims: UrlClaims =
         tenant.keys.verify(TokenKind::StorageUrl, &token, app.clock.now()).map_err(|error| StorageError::new(Code::InvalidJwt, error.to_string()))?;
     let (bucket, key) = (path.bucket.as_str(), path.key.as_str());
     if claims.scope != SCOPE || claims.iss != tenant.issuer || claims.url != format!("{bucket}/{key}") {
-        return Err(StorageError::new(Code::InvalidSignature, "Invalid signature"));
+        return Err(invalid_signature());
     }
     let object = sql::find_object(&app.db.read().await?, tenant.id, bucket, key).await?;
     let object = object.filter(|object| object.id == claims.object).ok_or_else(StorageError::no_object)?;
-    let access = Access::Signed(Timestamp::from_seconds(claims.exp));
-    download::answer(&app, &object, access, &Download { download: asked.download }, &method, &headers).await
+    Ok((object, Access::Signed(Timestamp::from_seconds(claims.exp)), claims.transformations))
 }

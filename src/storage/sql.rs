@@ -2,10 +2,14 @@
 
 use uuid::Uuid;
 
+pub(super) mod check;
 pub(super) mod pages;
 pub(super) mod tasks;
 pub(super) mod uploads;
+pub(super) mod usage;
+pub(super) mod versions;
 
+use self::usage::Change;
 use super::{
     model::{Bucket, MimePattern, Object},
     rules::{Filter, Fit, NameFit},
@@ -21,7 +25,9 @@ use crate::{
 
 pub(super) async fn find_bucket(conn: &Conn, tenant: TenantId, id: &str) -> Result<Option<Bucket>> {
     conn.query(
-        "SELECT id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at FROM buckets
+        "SELECT id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at, quota_bytes, versioning,
+             lifecycle
+         FROM buckets
          WHERE tenant_id = $1 AND id = $2",
     )
     .bind(tenant)
@@ -33,7 +39,9 @@ pub(super) async fn find_bucket(conn: &Conn, tenant: TenantId, id: &str) -> Resu
 /// All buckets of a tenant; those who have many page through them.
 pub(super) async fn list_buckets(conn: &Conn, tenant: TenantId) -> Result<Vec<Bucket>> {
     conn.query(
-        "SELECT id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at FROM buckets
+        "SELECT id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at, quota_bytes, versioning,
+             lifecycle
+         FROM buckets
          WHERE tenant_id = $1 ORDER BY id",
     )
     .bind(tenant)
@@ -45,8 +53,9 @@ pub(super) async fn list_buckets(conn: &Conn, tenant: TenantId) -> Result<Vec<Bu
 pub(super) async fn insert_bucket(conn: &Conn, tenant: TenantId, bucket: &Bucket) -> Result<bool> {
     let inserted = conn
         .query(
-            "INSERT INTO buckets (tenant_id, id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+            "INSERT INTO buckets (tenant_id, id, public, file_size_limit, allowed_mime_types, owner_id, created_at, updated_at, quota_bytes,
+                 versioning, lifecycle)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
         )
         .bind(tenant)
         .bind(&bucket.id)
@@ -56,6 +65,9 @@ pub(super) async fn insert_bucket(conn: &Conn, tenant: TenantId, bucket: &Bucket
         .bind(bucket.owner_id.clone())
         .bind(bucket.created_at)
         .bind(bucket.updated_at)
+        .bind(bucket.quota_bytes)
+        .bind(bucket.versioning)
+        .bind(bucket.lifecycle.clone())
         .execute()
         .await?;
     Ok(inserted == 1)
@@ -64,7 +76,8 @@ pub(super) async fn insert_bucket(conn: &Conn, tenant: TenantId, bucket: &Bucket
 pub(super) async fn update_bucket(conn: &Conn, tenant: TenantId, bucket: &Bucket) -> Result<bool> {
     let updated = conn
         .query(
-            "UPDATE buckets SET public = $3, file_size_limit = $4, allowed_mime_types = $5, updated_at = $6
+            "UPDATE buckets SET public = $3, file_size_limit = $4, allowed_mime_types = $5, updated_at = $6, quota_bytes = $7,
+                 versioning = $8, lifecycle = $9
              WHERE tenant_id = $1 AND id = $2",
         )
         .bind(tenant)
@@ -73,14 +86,20 @@ pub(super) async fn update_bucket(conn: &Conn, tenant: TenantId, bucket: &Bucket
         .bind(bucket.file_size_limit)
         .bind(bucket.allowed_mime_types.clone())
         .bind(bucket.updated_at)
+        .bind(bucket.quota_bytes)
+        .bind(bucket.versioning)
+        .bind(bucket.lifecycle.clone())
         .execute()
         .await?;
     Ok(updated == 1)
 }
 
-/// Fails on the foreign key when objects are in it.
-pub(super) async fn delete_bucket(conn: &Conn, tenant: TenantId, id: &str) -> Result<bool> {
+/// Fails on the foreign key when objects are in it; what they were before goes with it.
+pub(super) async fn delete_bucket(conn: &Conn, tenant: TenantId, now: Timestamp, id: &str) -> Result<bool> {
+    usage::lock(conn, tenant).await?;
+    versions::discard_all(conn, tenant, now, id).await?;
     let deleted = conn.query("DELETE FROM buckets WHERE tenant_id = $1 AND id = $2").bind(tenant).bind(id).execute().await?;
+    usage::forget_bucket(conn, tenant, id).await?;
     Ok(deleted == 1)
 }
 
@@ -88,7 +107,8 @@ pub(super) async fn delete_bucket(conn: &Conn, tenant: TenantId, id: &str) -> Re
 
 pub(super) async fn find_object(conn: &Conn, tenant: TenantId, bucket: &str, name: &str) -> Result<Option<Object>> {
     conn.query(
-        "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at
+        "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at,
+             found_type
          FROM objects WHERE tenant_id = $1 AND bucket_id = $2 AND name = $3",
     )
     .bind(tenant)
@@ -100,11 +120,12 @@ pub(super) async fn find_object(conn: &Conn, tenant: TenantId, bucket: &str, nam
 
 /// False when the name is taken.
 pub(super) async fn insert_object(conn: &Conn, tenant: TenantId, bucket: &str, object: &Object) -> Result<bool> {
+    usage::lock(conn, tenant).await?;
     let inserted = conn
         .query(
             "INSERT INTO objects (tenant_id, bucket_id, name, id, blob_id, owner_id, size, sha256, content_type, cache_control,
-                 robots_tag, user_metadata, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING",
+                 robots_tag, user_metadata, created_at, updated_at, found_type)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
         )
         .bind(tenant)
         .bind(bucket)
@@ -120,24 +141,29 @@ pub(super) async fn insert_object(conn: &Conn, tenant: TenantId, bucket: &str, o
         .bind(object.user_metadata.clone())
         .bind(object.created_at)
         .bind(object.updated_at)
+        .bind(object.found_type.clone())
         .execute()
         .await?;
+    if inserted == 1 {
+        usage::count(conn, tenant, bucket, object, Change::Comes).await?;
+    }
     Ok(inserted == 1)
 }
 
 /// Gives an object new content and attributes, if it still has the blob it had when it was looked at. A key that is nobody's leaves the
 /// object with its owner.
-pub(super) async fn replace_object(conn: &Conn, tenant: TenantId, bucket: &str, object: &Object, seen: Uuid) -> Result<bool> {
+pub(super) async fn replace_object(conn: &Conn, tenant: TenantId, bucket: &str, object: &Object, seen: &Object) -> Result<bool> {
+    usage::lock(conn, tenant).await?;
     let updated = conn
         .query(
             "UPDATE objects SET blob_id = $5, owner_id = coalesce($6, owner_id), size = $7, sha256 = $8, content_type = $9, cache_control = $10,
-                 robots_tag = $11, user_metadata = $12, updated_at = $13
+                 robots_tag = $11, user_metadata = $12, updated_at = $13, found_type = $14
              WHERE tenant_id = $1 AND bucket_id = $2 AND name = $3 AND blob_id = $4",
         )
         .bind(tenant)
         .bind(bucket)
         .bind(&object.name)
-        .bind(seen)
+        .bind(seen.blob_id)
         .bind(object.blob_id)
         .bind(object.owner_id.clone())
         .bind(object.size)
@@ -147,8 +173,14 @@ pub(super) async fn replace_object(conn: &Conn, tenant: TenantId, bucket: &str, 
         .bind(object.robots_tag.clone())
         .bind(object.user_metadata.clone())
         .bind(object.updated_at)
+        .bind(object.found_type.clone())
         .execute()
         .await?;
+    if updated == 1 {
+        usage::count(conn, tenant, bucket, seen, Change::Goes).await?;
+        let owner_id = object.owner_id.clone().or_else(|| seen.owner_id.clone());
+        usage::count(conn, tenant, bucket, &Object { owner_id, ..object.clone() }, Change::Comes).await?;
+    }
     Ok(updated == 1)
 }
 
@@ -160,6 +192,7 @@ pub(super) struct Destination<'a> {
 
 /// Renames an object, if it still has the blob it had when it was looked at. A taken name breaks the primary key.
 pub(super) async fn move_object(conn: &Conn, tenant: TenantId, now: Timestamp, bucket: &str, seen: &Object, to: Destination<'_>) -> Result<bool> {
+    usage::lock(conn, tenant).await?;
     let updated = conn
         .query(
             "UPDATE objects SET bucket_id = $5, name = $6, updated_at = $7
@@ -174,6 +207,9 @@ pub(super) async fn move_object(conn: &Conn, tenant: TenantId, now: Timestamp, b
         .bind(now)
         .execute()
         .await?;
+    if updated == 1 {
+        usage::count_move(conn, tenant, bucket, to.bucket, seen.size).await?;
+    }
     Ok(updated == 1)
 }
 
@@ -184,14 +220,15 @@ pub(super) async fn find_objects(conn: &Conn, tenant: TenantId, bucket: &str, na
     }
     let mut sql = SqlBuf::new(conn.dialect());
     sql.push(
-        "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at
+        "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at,
+             found_type
          FROM objects WHERE ",
     );
     push_named(&mut sql, tenant, bucket, names, filter);
     conn.query_built(sql).fetch_all().await
 }
 
-/// Removes the objects of these names that the filter lets through, and notes their blobs as garbage.
+/// Removes the objects of these names that the filter lets through; their blobs are garbage, unless the bucket keeps versions.
 pub(super) async fn delete_objects(
     conn: &Conn,
     tenant: TenantId,
@@ -203,16 +240,36 @@ pub(super) async fn delete_objects(
     if names.is_empty() {
         return Ok(Vec::new());
     }
+    usage::lock(conn, tenant).await?;
     let mut sql = SqlBuf::new(conn.dialect());
     sql.push("DELETE FROM objects WHERE ");
     push_named(&mut sql, tenant, bucket, names, filter);
     sql.push(
         " RETURNING name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at,
-             updated_at",
+             updated_at, found_type",
     );
     let deleted: Vec<Object> = conn.query_built(sql).fetch_all().await?;
-    discard_blobs(conn, tenant, now, &deleted).await?;
+    for object in &deleted {
+        usage::count(conn, tenant, bucket, object, Change::Goes).await?;
+    }
+    let keeps = find_bucket(conn, tenant, bucket).await?.is_some_and(|bucket| bucket.versioning);
+    if keeps {
+        for object in &deleted {
+            versions::keep(conn, tenant, now, bucket, object, true).await?;
+        }
+    } else {
+        discard_blobs(conn, tenant, now, &deleted).await?;
+    }
     Ok(deleted)
+}
+
+/// Keeps what an object was before it was replaced, or leaves it to the sweeper, as its bucket says.
+pub(super) async fn retire(conn: &Conn, tenant: TenantId, now: Timestamp, bucket: &Bucket, old: &Object) -> Result<()> {
+    if bucket.versioning {
+        versions::keep(conn, tenant, now, &bucket.id, old, false).await
+    } else {
+        discard_blob(conn, tenant, now, old.blob_id).await
+    }
 }
 
 fn push_named(sql: &mut SqlBuf, tenant: TenantId, bucket: &str, names: &[String], filter: &Filter) {
@@ -517,6 +574,8 @@ pub async fn delete_rows_of(conn: &Conn, tenant: TenantId, now: Timestamp) -> Re
     .await?;
     uploads::delete_rows_of(conn, tenant, now).await?;
     conn.query("DELETE FROM storage_tasks WHERE tenant_id = $1").bind(tenant).execute().await?;
+    versions::delete_rows_of(conn, tenant, now).await?;
+    conn.query("DELETE FROM storage_usage WHERE tenant_id = $1").bind(tenant).execute().await?;
     conn.query("DELETE FROM objects WHERE tenant_id = $1").bind(tenant).execute().await?;
     conn.query("DELETE FROM buckets WHERE tenant_id = $1").bind(tenant).execute().await?;
     Ok(())

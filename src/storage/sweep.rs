@@ -22,6 +22,7 @@ pub const SWEEP_EVERY: Duration = Duration::from_mins(5);
 /// Sweeps, and says what was found.
 pub async fn keep_swept(app: App) -> Result<()> {
     let blobs = sweep(&app).await?;
+    app.images.tidy().await;
     if blobs > 0 {
         tracing::info!(blobs, "removed bytes that no object names");
     }
@@ -50,7 +51,9 @@ pub async fn sweep(app: &App) -> Result<u64> {
         if garbage.is_empty() {
             return Ok(swept);
         }
-        app.blobs.delete(garbage.iter().map(|(_, blob)| BlobId::from(*blob)).collect()).await?;
+        let blobs: Vec<BlobId> = garbage.iter().map(|(_, blob)| BlobId::from(*blob)).collect();
+        app.images.forget(blobs.clone()).await;
+        app.blobs.delete(blobs).await?;
         swept += garbage.len() as u64;
         let forget = move |tx: crate::db::Tx| async move {
             for (tenant, blob) in garbage {

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::{
     error::{Code, ErrorBody, StorageError},
     extract::{BucketPath, JsonBody},
-    model::{Bucket, BucketName, ContentType, Object, ObjectKey},
+    model::{Bucket, BucketName, Object, ObjectKey},
+    quota,
     rules::{self, Action, Filter, Rights, Subject},
     sql::{
         self, Destination,
@@ -342,15 +343,16 @@ async fn move_all(tx: &Tx, tenant: TenantId, now: Timestamp, task: &Task, object
     let bucket = sql::find_bucket(tx, tenant, &task.to_bucket_id).await?;
     let takes = |object: &Object| {
         task.to_bucket_id == task.bucket_id
-            || bucket.as_ref().is_none_or(|bucket| {
-                bucket.takes(&ContentType::read(Some(&object.content_type))).is_ok() && object.length() <= bucket.size_limit(limit)
-            })
+            || bucket.as_ref().is_none_or(|bucket| bucket.takes_object(object).is_ok() && object.length() <= bucket.size_limit(limit))
     };
     let mut moved = 0;
     for object in objects {
         let rest = object.name.strip_prefix(&task.prefix).unwrap_or(&object.name);
         let Ok(key) = ObjectKey::read(&format!("{}{rest}", task.to_prefix)) else { continue };
         if !takes(object) || !rights.allow(Action::Insert, &Subject { name: key.as_str(), ..Subject::from(object) }) {
+            continue;
+        }
+        if quota::check_move(tx, tenant, &task.bucket_id, &task.to_bucket_id, object).await?.is_err() {
             continue;
         }
         let to = Destination { bucket: &task.to_bucket_id, name: key.as_str() };

@@ -4,6 +4,8 @@
 //! then one transaction asks the rules again, makes or replaces the row, takes the note back and notes the blob that was replaced.
 //! A row thus always has its bytes, and bytes without a row always have a note, by which the sweeper finds them.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     body::Body,
@@ -19,11 +21,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
+    digest::Digests,
     error::{Code, ErrorBody, StorageError},
     extract::ObjectPath,
-    model::{Bucket, ContentType, Object, ObjectKey},
+    model::{Bucket, ContentType, Object, ObjectKey, is_placeholder},
+    quota::{self, Quotas},
     rules::{self, Action, Content, Rights, Subject},
-    sql,
+    sql::{self, usage},
 };
 use crate::{
     app::App,
@@ -40,8 +44,6 @@ const MOST_METADATA: usize = 1024 * 1024;
 const MOST_FIELDS: usize = 11;
 /// What a form may have around its file.
 const FORM_SLACK: u64 = 4 * 1024 * 1024;
-/// Uploads of one object that may meet before one of them is told to come back.
-const ATTEMPTS: usize = 8;
 
 /// What was uploaded.
 #[derive(Serialize, ToSchema)]
@@ -115,6 +117,7 @@ pub(super) async fn upload(
     if !rights.allow(Action::Insert, &rights.new_subject(key.as_str(), Some(attributes.content(size)))) {
         return Err(StorageError::refused_row(Action::Insert.as_str()));
     }
+    quota::admit(app, tenant, &bucket, key.as_str(), rights.owner.as_deref(), size).await?;
     let writing = Writing { app: app.clone(), tenant, bucket: bucket.id.clone(), key, rights, upsert };
     let (blob, stored) = writing.store(body, limit).await?;
     let id = writing.commit(blob, stored, attributes).await?;
@@ -193,10 +196,14 @@ impl Incoming<()> {
         if announced.is_some_and(|announced| announced > most) {
             return Err(StorageError::too_large());
         }
+        let digests = Digests::read(&parts.headers)?;
         let Some(boundary) = boundary else {
             let size = announced.and_then(|announced| i64::try_from(announced).ok());
-            return Ok(Incoming { attributes, size, body: Either::Left(Either::Right(raw(body))) });
+            return Ok(Incoming { attributes, size, body: Either::Left(Either::Right(digests.watch(raw(body)))) });
         };
+        if !digests.is_empty() {
+            return Err(StorageError::invalid("digests are checked of files that are sent raw, and not of forms"));
+        }
         let constraints = Constraints::new().size_limit(multer::SizeLimit::new().whole_stream(most));
         let form = Multipart::with_constraints(raw(body).map_err(std::io::Error::other), boundary, constraints);
         let body = file_of_form(form, &mut attributes).await?;
@@ -334,9 +341,13 @@ impl Writing {
     pub(super) async fn commit(&self, blob: BlobId, stored: Stored, attributes: Attributes) -> Result<Uuid, StorageError> {
         let now = self.app.clock.now();
         let object = new_object(now, &self.key, self.rights.owner.clone(), (blob, stored), attributes)?;
-        let (tenant, bucket, rights, upsert) = (self.tenant, self.bucket.clone(), self.rights.clone(), self.upsert);
-        let written = self.app.db.write(move |tx| async move { write_row(&tx, tenant, now, &bucket, &object, &rights, upsert).await }).await;
-        match written {
+        let tenant = self.tenant;
+        let written = async {
+            let quotas = Quotas::of(&self.app, tenant).await?;
+            let row = NewRow { bucket: self.bucket.clone(), object, rights: self.rights.clone(), upsert: self.upsert, quotas };
+            self.app.db.write(move |tx| async move { write_row(&tx, tenant, now, &row).await }).await
+        };
+        match written.await {
             Ok(outcome) => outcome,
             Err(error) => {
                 abandon(&self.app, self.tenant, blob).await;
@@ -391,40 +402,68 @@ pub(super) fn new_object(
         user_metadata: attributes.user_metadata,
         created_at: now,
         updated_at: now,
+        found_type: stored.kind.map(Cow::into_owned),
     })
 }
 
+/// A row that is about to be written.
+pub(super) struct NewRow {
+    pub(super) bucket: String,
+    pub(super) object: Object,
+    pub(super) rights: Rights,
+    pub(super) upsert: bool,
+    pub(super) quotas: Quotas,
+}
+
 /// The switch: from here on the blob is an object, or garbage. A refusal commits as well, with the note that makes it garbage.
-pub(super) async fn write_row(
-    tx: &Tx,
-    tenant: TenantId,
-    now: Timestamp,
-    bucket: &str,
-    object: &Object,
-    rights: &Rights,
-    upsert: bool,
-) -> GroundResult<Result<Uuid, StorageError>> {
+pub(super) async fn write_row(tx: &Tx, tenant: TenantId, now: Timestamp, row: &NewRow) -> GroundResult<Result<Uuid, StorageError>> {
+    let object = &row.object;
     if !sql::finish_upload(tx, tenant, object.blob_id).await? {
         sql::discard_blob(tx, tenant, now, object.blob_id).await?;
         return Ok(Err(StorageError::invalid("the upload took too long and was given up")));
     }
-    // Another upload may come between the look and the write: then look again.
-    for _ in 0..ATTEMPTS {
-        let there = sql::find_object(tx, tenant, bucket, &object.name).await?;
-        if let Err(refusal) = may_write(rights, &object.into(), there.as_ref(), upsert) {
+    usage::lock(tx, tenant).await?;
+    let there = sql::find_object(tx, tenant, &row.bucket, &object.name).await?;
+    let bucket = match row.fits(tx, tenant, there.as_ref()).await? {
+        Ok(bucket) => bucket,
+        Err(refusal) => {
             sql::discard_blob(tx, tenant, now, object.blob_id).await?;
             return Ok(Err(refusal));
         }
-        match there {
-            None if sql::insert_object(tx, tenant, bucket, object).await? => return Ok(Ok(object.id)),
-            Some(old) if sql::replace_object(tx, tenant, bucket, object, old.blob_id).await? => {
-                sql::discard_blob(tx, tenant, now, old.blob_id).await?;
-                return Ok(Ok(old.id));
-            }
-            _ => {}
-        }
+    };
+    let (written, id) = match &there {
+        None => (sql::insert_object(tx, tenant, &bucket.id, object).await?, object.id),
+        Some(old) => (sql::replace_object(tx, tenant, &bucket.id, object, old).await?, old.id),
+    };
+    if !written {
+        return Err(Error::internal("an object changed while the files of its tenant were locked"));
     }
-    Err(Error::unavailable("too many uploads of this object at once; try again"))
+    if let Some(old) = there {
+        sql::retire(tx, tenant, now, &bucket, &old).await?;
+    }
+    Ok(Ok(id))
+}
+
+impl NewRow {
+    /// Whether it may be written at this moment: rules, the bucket and what others have may have changed since its bytes were taken.
+    async fn fits(&self, tx: &Tx, tenant: TenantId, there: Option<&Object>) -> GroundResult<Result<Bucket, StorageError>> {
+        let Some(bucket) = sql::find_bucket(tx, tenant, &self.bucket).await? else { return Ok(Err(StorageError::no_bucket())) };
+        if let Err(refusal) = self.fits_in(&bucket, there) {
+            return Ok(Err(refusal));
+        }
+        let owner = self.object.owner_id.as_deref();
+        let checked = self.quotas.check(tx, tenant, &bucket, owner, quota::Growth::new(&bucket, self.object.size, owner, there)).await?;
+        Ok(checked.map(|()| bucket))
+    }
+
+    fn fits_in(&self, bucket: &Bucket, there: Option<&Object>) -> Result<(), StorageError> {
+        let object = &self.object;
+        may_write(&self.rights, &object.into(), there, self.upsert)?;
+        if is_placeholder(&object.name) {
+            return Ok(());
+        }
+        bucket.takes_object(object)
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::{
     storage::{
         error::StorageError,
         model::{BucketName, ContentType, ObjectKey},
+        quota,
         rules::Content,
         sql::{self, uploads::Upload},
         upload::{admit, cache_control, metadata, raw},
@@ -63,6 +64,7 @@ pub(in crate::storage) async fn create_upload(
     if length.is_some_and(|length| length > most) {
         return Err(TusError::too_large());
     }
+    quota::admit(&app, tenant, &bucket, key.as_str(), rights.owner.as_deref(), length).await?;
     let checksum = Checksum::read(&headers)?;
     let now = app.clock.now();
     let upload = Upload {

@@ -20,11 +20,12 @@ use crate::{
     storage::{
         error::StorageError,
         model::ContentType,
+        quota::Quotas,
         sql::{
             self,
             uploads::{self, Lease, Part},
         },
-        upload::{self, Attributes, abandon, give_up, note},
+        upload::{self, Attributes, NewRow, abandon, give_up, note},
     },
 };
 
@@ -34,7 +35,7 @@ impl Writer {
         let mut parts = uploads::parts(&self.app.db.read().await?, self.lease.tenant, self.lease.upload).await?;
         let (blob, stored) = if let ([], [(part, stored)]) = (parts.as_slice(), self.held.as_slice()) {
             // What came in one piece is the object as it is.
-            let whole = (BlobId::from(part.blob), *stored);
+            let whole = (BlobId::from(part.blob), stored.clone());
             self.held.clear();
             whole
         } else {
@@ -70,19 +71,22 @@ impl Writer {
             user_metadata: upload.user_metadata.clone(),
         };
         let object = upload::new_object(now, &self.way.key, self.way.rights.owner.clone(), (blob, stored), attributes)?;
-        let (lease, bucket, rights, upsert) = (self.lease, upload.bucket_id.clone(), self.way.rights.clone(), upload.upsert);
+        let lease = self.lease;
+        let quotas = Quotas::of(&self.app, lease.tenant).await?;
+        let size = object.size;
+        let row = NewRow { bucket: upload.bucket_id.clone(), object, rights: self.way.rights.clone(), upsert: upload.upsert, quotas };
         let held: Vec<Part> = self.held.iter().map(|(part, _)| *part).collect();
         let make = move |tx: Tx| async move {
             if !uploads::keep_lease(&tx, lease, until).await? {
                 return Ok(Err(TusError::lost_lease()));
             }
-            if let Err(refusal) = upload::write_row(&tx, lease.tenant, now, &bucket, &object, &rights, upsert).await? {
+            if let Err(refusal) = upload::write_row(&tx, lease.tenant, now, &row).await? {
                 return Ok(Err(refusal.into()));
             }
             for part in held {
                 sql::discard_blob(&tx, lease.tenant, now, part.blob).await?;
             }
-            uploads::finish(&tx, now, lease, object.size).await?;
+            uploads::finish(&tx, now, lease, size).await?;
             Ok(Ok(()))
         };
         self.app.db.write(make).await.map_err(StorageError::or_no_bucket)??;

@@ -40,7 +40,8 @@ fn push_scope(sql: &mut SqlBuf, scope: Scope<'_>) {
 pub(in crate::storage) async fn by_name(conn: &Conn, scope: Scope<'_>, edge: &Edge, descending: bool, limit: i64) -> Result<Vec<Object>> {
     let mut sql = SqlBuf::new(conn.dialect());
     sql.push(
-        "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at
+        "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at,
+             found_type
          FROM objects WHERE ",
     );
     push_scope(&mut sql, scope);

@@ -6,7 +6,10 @@ use crate::{
     db::{Conn, Timestamp, Tx},
     error::Result,
     row_type,
-    storage::{model::Object, sql::Destination},
+    storage::{
+        model::Object,
+        sql::{Destination, usage},
+    },
     tenants::TenantId,
 };
 
@@ -113,6 +116,7 @@ pub(in crate::storage) async fn move_if_free(
     seen: &Object,
     to: Destination<'_>,
 ) -> Result<bool> {
+    usage::lock(conn, tenant).await?;
     let moved = conn
         .query(
             "UPDATE objects SET bucket_id = $5, name = $6, updated_at = $7
@@ -128,6 +132,9 @@ pub(in crate::storage) async fn move_if_free(
         .bind(now)
         .execute()
         .await?;
+    if moved == 1 {
+        usage::count_move(conn, tenant, bucket, to.bucket, seen.size).await?;
+    }
     Ok(moved == 1)
 }
 

@@ -20,13 +20,17 @@ pub struct StorageSettings {
     pub sealed_buckets: Vec<String>,
     /// Whether an error has the HTTP status that its body tells. Otherwise most are 400, as stock clients know them.
     pub true_status: bool,
+    /// The most bytes of all files together; null is no limit.
+    pub quota_bytes: Option<u64>,
+    /// The most bytes of the files that one user owns; null is no limit.
+    pub user_quota_bytes: Option<u64>,
     /// What users may do. Rules only allow: what none allows is denied. Secret keys may do everything, function keys what their scopes say.
     pub rules: Vec<StorageRule>,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { sealed_buckets: vec!["slips".to_owned()], true_status: false, rules: default_rules() }
+        Self { sealed_buckets: vec!["slips".to_owned()], true_status: false, quota_bytes: None, user_quota_bytes: None, rules: default_rules() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program as its user starts it: processes of their own, their output, and what they leave on the disk.
 
+mod files;
 mod object_store;
 mod refusals;
 mod resumable;

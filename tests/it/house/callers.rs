@@ -61,6 +61,8 @@ fn is_open(route: &Route) -> bool {
         || path.starts_with("/storage/v1/object/public/")
         || path.starts_with("/storage/v1/object/info/public/")
         || path.starts_with("/storage/v1/object/sign/")
+        || path.starts_with("/storage/v1/render/image/public/")
+        || path.starts_with("/storage/v1/render/image/sign/")
         || path.starts_with("/storage/v1/object/upload/sign/") && route.method == Method::PUT
 }
 

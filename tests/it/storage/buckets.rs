@@ -44,7 +44,7 @@ async fn a_bucket_that_cannot_be_is_refused() {
     assert_snapshot!(make(json!({ "name": "x", "allowed_mime_types": ["*/*"] })).await, @r#"400 400 Error InvalidRequest: "*/*" is no type; write TYPE/SUBTYPE, TYPE/* or * at line 1 column 40"#);
     assert_snapshot!(make(json!({ "name": "x", "type": "ANALYTICS" })).await, @"400 400 Error InvalidRequest: only buckets of the type STANDARD are served");
     assert_snapshot!(make(json!({ "name": "slips", "public": true })).await, @r#"400 403 Unauthorized AccessDenied: the bucket "slips" is sealed by the tenant's settings and can't be public"#);
-    assert_snapshot!(refusal(&service.put("/storage/v1/bucket/files", json!({})).await), @"400 400 Error InvalidRequest: body must have at least one of public, file_size_limit, allowed_mime_types");
+    assert_snapshot!(refusal(&service.put("/storage/v1/bucket/files", json!({})).await), @"400 400 Error InvalidRequest: body must have at least one of public, file_size_limit, allowed_mime_types, quota_bytes, versioning, lifecycle");
     assert_eq!(service.get("/storage/v1/bucket/x").await.status, 400);
 }
 

@@ -1,11 +1,15 @@
 //! Storage, through the door.
 
 mod buckets;
+mod check;
 mod download;
+mod full;
+mod images;
 mod keys;
 mod listing;
 mod objects;
 mod pages;
+mod quota;
 mod resumable;
 mod rights;
 mod rules;
@@ -14,7 +18,9 @@ mod signed_upload;
 mod status;
 mod sweep;
 mod tasks;
+mod types;
 mod upload;
+mod versions;
 
 use axum::body::Body;
 use http::Method;

@@ -218,3 +218,32 @@ async fn a_bucket_that_is_not_there_takes_nothing() {
     let app = app().await;
     assert_snapshot!(refusal(&put(&app.service(), "nowhere/a", "a").await), @"400 404 Bucket not found NoSuchBucket: Bucket not found");
 }
+
+#[tokio::test]
+async fn what_the_client_says_of_the_bytes_is_checked() {
+    let app = app().await;
+    let engine = base64::engine::general_purpose::STANDARD;
+    let sha256 = engine.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"hello"));
+    let sha512 = engine.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, b"hello"));
+    let (md5, upserting) = ("XUFAKrxLKna5cZ2REBfFkg==", app.service().header("x-upsert", "true"));
+    for (header, value) in [
+        ("content-digest", format!("sha-256=:{sha256}:")),
+        ("repr-digest", format!("md5=:{md5}:, sha-512=:{sha512}:, sha-256=:{sha256}:")),
+        ("content-md5", md5.to_owned()),
+    ] {
+        let client = upserting.clone().header(header, &value);
+        assert_eq!(upload(&client, Method::POST, "files/a", "hello").await.status, 200, "{header}");
+        assert_eq!(upload(&client, Method::POST, "files/a", chunked(vec![Bytes::from_static(b"he"), Bytes::from_static(b"llo")])).await.status, 200);
+        let reply = upload(&client, Method::POST, "files/a", "Hello").await;
+        assert_eq!(refusal(&reply), format!("400 400 BadDigest BadDigest: the bytes are not those that {header} tells of"));
+        assert_eq!(upload(&client, Method::POST, "files/b", "x".repeat(100_000)).await.json()["code"], "BadDigest");
+        let (kind, form) = form(&[("name=\"\"; filename=\"x\"", "hello")]);
+        assert_eq!(upload(&client.clone().header("content-type", &kind), Method::POST, "files/b", form).await.json()["code"], "InvalidRequest");
+    }
+    assert_eq!(get(&app.service(), "files/a").await.text(), "hello");
+    assert_eq!(get(&app.service(), "files/b").await.json()["code"], "NoSuchKey");
+    for (header, value) in [("content-digest", "sha-256=abc"), ("content-digest", "crc32c=:aaaa:"), ("repr-digest", ""), ("content-md5", "abc")] {
+        let reply = upload(&upserting.clone().header(header, value), Method::POST, "files/a", "hello").await;
+        assert_eq!(reply.json()["code"], "InvalidRequest", "{header}: {value}");
+    }
+}
