@@ -121,7 +121,7 @@ pub struct Auth {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/default.toml documents each key")]
 pub struct Records {
-    pub max_rows: u64,
+    pub max_rows: i64,
 }
 
 /// `[storage]`

@@ -31,6 +31,7 @@ use crate::{
     tags(
         (name = "auth", description = "Users and sessions, on the wire of Supabase Auth"),
         (name = "records", description = "Employees and what belongs to them, on the wire of PostgREST"),
+        (name = "scim", description = "A directory's users and groups as employees, by SCIM 2.0"),
         (name = "storage", description = "Buckets and files, on the wire of Supabase Storage"),
         (name = "admin", description = "Tenants and their keys, for the operator"),
         (name = "server", description = "How the process is"),

@@ -79,6 +79,7 @@ pub fn work() -> Registry {
     );
     auth::jobs(registry)
         .periodic("forgetting answers to writes and deleted employees", records::SWEEP_EVERY, |app| Box::pin(records::keep_swept(app)))
+        .periodic("doing what is due for records", records::LOOK_EVERY, |app| Box::pin(records::keep_up(app)))
         .periodic("removing files whose time is over", storage::LIFECYCLE_EVERY, |app| Box::pin(storage::keep_lifecycles(app)))
         .periodic("bringing entries of the search up to date", records::SWEEP_EVERY, |app| Box::pin(records::keep_search_current(app)))
         .periodic("removing bytes that no object names", storage::SWEEP_EVERY, |app| Box::pin(storage::keep_swept(app)))

@@ -72,6 +72,7 @@ pub(crate) async fn play(options: Options) -> Result<(), Failure> {
     let slip = open_own_slip(&stage, &people).await?;
     refuse_everything_else(&stage, &people).await?;
     show_the_neighbour_nothing(&stage, &people, &slip).await?;
+    approve_and_correct(&stage, &people).await?;
     say("The story is over, and everything in it held.");
     close(stage, stay).await
 }
@@ -228,11 +229,13 @@ async fn pay(stage: &Stage, employees: u64) -> Result<(), Failure> {
             check(paid["slips"] == slips && paid["total_minor"] == total, &format!("the run comes to {slips} slips and {total} cents"))?;
         }
         let service = stage.service();
-        let written = count(&service, "/rest/v1/payslips?select=id").await?;
+        let written = count(&service, &format!("/rest/v1/payslips?select=id&run_id=eq.{}", text(&paid["run_id"])?)).await?;
         check(paid["slips"] == written, "there is exactly one payslip each")?;
         let run = service.get("/rest/v1/payroll_runs?select=status,totals&idempotency_key=eq.payroll-2000-01").await?;
         check(
-            run.as_array().map(Vec::len) == Some(1) && run[0]["status"] == "calculated" && run[0]["totals"]["total_minor"] == paid["total_minor"],
+            run.as_array().map(Vec::len) == Some(1)
+                && ["calculated", "approved"].iter().any(|status| run[0]["status"] == *status)
+                && run[0]["totals"]["total_minor"] == paid["total_minor"],
             "there is one run, with the totals",
         )?;
     }
@@ -273,6 +276,72 @@ async fn run_function(stage: &Stage, key: &str) -> Result<Value, Failure> {
     let output = function_process(stage, key)?.stderr(Stdio::inherit()).output().await?;
     check(output.status.success(), "the payroll function succeeds")?;
     Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+// Approved, and corrected
+
+async fn approve_and_correct(stage: &Stage, people: &People) -> Result<(), Failure> {
+    title("Payroll approves the run; what was paid stays as it is, and a correction is a run of its own");
+    let payroll = stage.shell(&stage.publishable).with_token(&people.hr.token);
+    let run = payroll.call(Method::GET, "/rest/v1/payroll_runs?select=id,totals&idempotency_key=eq.payroll-2000-01", None, &[]).await?.json();
+    let (run_id, paid) = (text(&run[0]["id"])?, &run[0]["totals"]["total_minor"]);
+    check(totals(&payroll, &run_id).await?["net_minor"] == *paid, "rpc/payroll_totals comes to what the function did")?;
+    let run_path = format!("/rest/v1/payroll_runs?id=eq.{run_id}&select=status,approved_by,approved_at");
+    let approved = payroll.call(Method::PATCH, &run_path, Some(&json!({ "status": "approved" })), &[("prefer", "return=representation")]).await?;
+    check(approved.json()[0]["approved_by"] == people.hr.user_id, "it is written down who approved the run")?;
+    let of_bob = format!("/rest/v1/payslips?run_id=eq.{run_id}&employee_id=eq.{}", people.bob.employee_id);
+    for (method, change) in [(Method::PATCH, json!({ "net_minor": 1 })), (Method::DELETE, json!({}))] {
+        let refused = payroll.call(method, &of_bob, Some(&change), &[]).await?;
+        check(refused.status == 409, "a slip of an approved run can't be changed or removed")?;
+    }
+    let slip = payroll.call(Method::GET, &of_bob, None, &[]).await?.json()[0].clone();
+    let correction = correct(&payroll, people, &slip).await?;
+    check(totals(&payroll, &run_id).await?["net_minor"] == *paid, "the first run comes to what it came to")?;
+    let corrected = totals(&payroll, &correction).await?;
+    check(
+        corrected["slips"] == 1 && corrected["net_minor"] == slip["net_minor"].as_i64().unwrap_or_default() + 1_000,
+        "the correction adds ten dollars",
+    )?;
+    let bob = stage.shell(&stage.publishable).with_token(&people.bob.token);
+    let own = bob
+        .call(
+            Method::GET,
+            "/rest/v1/payslips?select=net_minor,replaced:replaces_id(net_minor),payslip_lines(component_name,amount_minor)&replaces_id=not.is.null",
+            None,
+            &[],
+        )
+        .await?
+        .json();
+    check(own[0]["replaced"]["net_minor"] == slip["net_minor"], "Bob sees which slip the new one stands for")?;
+    check(own[0]["payslip_lines"].as_array().is_some_and(|lines| lines.len() == 2), "and what it is made of")
+}
+
+async fn totals(payroll: &Shell, run_id: &str) -> Result<Value, Failure> {
+    let reply = payroll.call(Method::POST, "/rest/v1/rpc/payroll_totals", Some(&json!({ "run_id": run_id })), &[]).await?;
+    Ok(reply.json()[0].clone())
+}
+
+/// Makes a run that pays Bob ten dollars more, once however often the story is played. Answers its id.
+async fn correct(payroll: &Shell, people: &People, slip: &Value) -> Result<String, Failure> {
+    let run = json!({ "type": "correction", "period_start": "2000-01-01", "period_end": "2000-01-31", "currency": "USD", "idempotency_key": "correction-2000-01" });
+    let once = [("prefer", "resolution=ignore-duplicates")];
+    let made = payroll.call(Method::POST, "/rest/v1/payroll_runs?on_conflict=idempotency_key", Some(&run), &once).await?;
+    check(made.status == 201, "a correction run is made")?;
+    let found = payroll.call(Method::GET, "/rest/v1/payroll_runs?select=id&idempotency_key=eq.correction-2000-01", None, &[]).await?;
+    let run_id = text(&found.json()[0]["id"])?;
+    let before = slip["net_minor"].as_i64().unwrap_or_default();
+    let row = json!({ "run_id": run_id, "employee_id": people.bob.employee_id, "currency": "USD", "gross_minor": before + 1_000, "net_minor": before + 1_000,
+        "status": "final", "replaces_id": slip["id"] });
+    let made = payroll.call(Method::POST, "/rest/v1/payslips?on_conflict=run_id,employee_id", Some(&row), &once).await?;
+    check(made.status == 201, "the correction has a slip that names the one it replaces")?;
+    let found = payroll.call(Method::GET, &format!("/rest/v1/payslips?select=id&run_id=eq.{run_id}"), None, &[]).await?;
+    let line = |seq: i64, code: &str, name: &str, amount: i64| json!({ "payslip_id": found.json()[0]["id"], "seq": seq, "component_code": code, "component_name": name, "kind": "earning", "amount_minor": amount });
+    let lines = json!([line(1, "base", "Base pay", before), line(2, "extra", "Forgotten hours", 1_000)]);
+    let made = payroll.call(Method::POST, "/rest/v1/payslip_lines?on_conflict=payslip_id,seq", Some(&lines), &once).await?;
+    check(made.status == 201, "the slip has its lines")?;
+    let approved = payroll.call(Method::PATCH, &format!("/rest/v1/payroll_runs?id=eq.{run_id}"), Some(&json!({ "status": "approved" })), &[]).await?;
+    check(approved.status == 204, "the correction is approved")?;
+    Ok(run_id)
 }
 
 // Who sees what

@@ -6,6 +6,7 @@ mod import;
 mod key;
 mod openapi;
 mod password_list;
+mod rules;
 mod serve;
 mod signing_key;
 mod storage;
@@ -55,6 +56,8 @@ enum Command {
     PasswordList(password_list::PasswordList),
     /// Load records from files
     Import(import::Import),
+    /// Show or replace the rules that say who may do what with records
+    Rules(rules::Rules),
     /// Write the rows of a table into a file
     Export(export::Export),
     /// Write the API's document, OpenAPI 3.1, to standard output
@@ -75,6 +78,7 @@ impl Command {
             Self::User(user) => user.run(settings).await,
             Self::PasswordList(password_list) => password_list.run(),
             Self::Import(import) => import.run(settings).await,
+            Self::Rules(rules) => rules.run(settings).await,
             Self::Export(export) => export.run(settings).await,
             Self::Openapi => openapi::run(),
         }

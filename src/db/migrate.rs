@@ -48,6 +48,8 @@ migrations![
     "0031_changes",
     "0032_deleted_employees",
     "0033_replaced_payslips",
+    "0043_employee_model",
+    "0044_directory",
     "0050_storage_usage",
     "0051_object_versions",
     "0056_search_ranks",

@@ -494,7 +494,8 @@ fn constraint(extended_code: i32, message: &str) -> Constraint {
     let subject = message.split_once("constraint failed: ").map_or("", |(_, subject)| subject);
     let kind = match extended_code {
         ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => ConstraintKind::Unique,
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY => ConstraintKind::ForeignKey,
+        // Triggers keep the references that could not be declared.
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => ConstraintKind::ForeignKey,
         ffi::SQLITE_CONSTRAINT_NOTNULL => ConstraintKind::NotNull,
         ffi::SQLITE_CONSTRAINT_DATATYPE => ConstraintKind::Data(*b"22P02"),
         _ => ConstraintKind::Check,

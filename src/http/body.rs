@@ -2,9 +2,11 @@
 
 use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
 
 /// Why a body could not be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,17 @@ pub enum BodyError {
     /// It ended before its end.
     #[error("the body ended before its end")]
     Interrupted,
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let status = match error {
+            BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            BodyError::BadJson(_) | BodyError::Interrupted => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
 }
 
 /// Reads the whole body, up to `limit` bytes.

@@ -25,12 +25,14 @@ use super::{
     job::{Ask, Job},
     load::{self, Load, Wanted},
     parse::Door,
+    policy,
     resolve::Resolver,
     rights::Asker,
+    scim,
 };
 use crate::{
     app::App,
-    auth::{Caller, Principal},
+    auth::Caller,
     db::Tx,
     error::Error,
     http::{body as http_body, report},
@@ -38,7 +40,7 @@ use crate::{
 
 /// The routes of this room, and what the document says of them: a path of its own for every table.
 pub fn router() -> OpenApiRouter<App> {
-    let mut router = OpenApiRouter::new();
+    let mut router = policy::router().merge(scim::router());
     for table in Catalog::built_in().tables() {
         router = router.routes(document::routes(table, methods(&table.name)));
         router = router.routes(document::query_route(table, query_method(&table.name)));
@@ -122,15 +124,15 @@ fn options(door: Door) -> Response {
 }
 
 async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Parts, body: Body) -> RestResult<Response> {
-    let asker = Asker::of(&caller.principal);
     let context = Context { tenant: caller.tenant.id, now: app.clock.now(), author: Some(Author::here()), key: Arc::clone(&app.master_key) };
     let settings = &caller.tenant.settings.records;
+    let asker = Asker::of(&caller.principal, settings);
     if door == Door::Batch {
         if parts.method != Method::POST {
             return Err(RestError::new("PGRST117", format!("Unsupported HTTP method: {}", parts.method)));
         }
         let body = read_body(app, body).await?;
-        let batch = Batch::parse(asker, settings.aggregates, &body)?;
+        let batch = Batch::parse(asker, settings, app.config.records.max_rows, &body)?;
         let (clock, place) = (app.clock.clone(), context.clone());
         let once = once(app, caller, parts, &body)?;
         let run = move |tx: Arc<Tx>| async move { batch.run(&tx, &place, &clock).await };
@@ -143,6 +145,8 @@ async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Part
         now: context.now,
         aggregates: settings.aggregates,
         key: &app.master_key,
+        custom_schema: settings.custom_schema.as_ref(),
+        max_rows: app.config.records.max_rows,
     };
     // Whoever may not touch the table need not send its rows first.
     match door {
@@ -156,7 +160,8 @@ async fn serve(app: &App, caller: &Caller, table: &str, door: Door, parts: &Part
         let (catalog, table) = (Arc::clone(Catalog::built_in()), resolver.table(table)?);
         load::allowed(&resolver, &table)?;
         let Wanted { query, upsert, mode, format, applied } = Wanted::parse(parts.uri.query().unwrap_or_default(), &parts.headers)?;
-        let load = Load { catalog, table, asker: asker.clone(), query, upsert, mode, format, context };
+        let custom_schema = settings.custom_schema.clone();
+        let load = Load { catalog, table, asker: asker.clone(), custom_schema, query, upsert, mode, format, context };
         return Ok(load.run(app, body, applied.as_deref()).await?.into_response());
     }
     let body = read_body(app, body).await?;
@@ -215,18 +220,6 @@ where
     match ended.await {
         Err(Error::Internal(source)) => source.downcast::<Undone>().map_or_else(|source| Err(Error::Internal(source).into()), |undone| Ok(undone.0)),
         other => Ok(other?),
-    }
-}
-
-impl Asker {
-    /// Who asks, as far as rights go.
-    pub fn of(principal: &Principal) -> Self {
-        match principal {
-            Principal::Anon => Self::Anonymous,
-            Principal::Service => Self::Service,
-            Principal::Key(key) => Self::Key(key.scopes.to_string().split([' ', ',']).map(str::to_owned).collect()),
-            Principal::User(user) => Self::User { roles: user.roles.iter().map(str::to_owned).collect(), employee: user.employee_id },
-        }
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     db::{Timestamp, Tx},
+    tenants::RecordSettings,
 };
 
 /// Operations in one batch, at the most.
@@ -55,11 +56,13 @@ pub(super) struct Batch {
     operations: Vec<Operation>,
     asker: Asker,
     aggregates: bool,
+    custom_schema: Option<Json>,
+    max_rows: i64,
 }
 
 impl Batch {
     /// Reads a batch of somebody who may do anything at all here.
-    pub(super) fn parse(asker: Asker, aggregates: bool, body: &[u8]) -> RestResult<Self> {
+    pub(super) fn parse(asker: Asker, settings: &RecordSettings, max_rows: i64, body: &[u8]) -> RestResult<Self> {
         if asker.is_anonymous() || !may_anything(&asker) {
             return Err(RestError::denied(asker.is_anonymous(), "permission denied for batches"));
         }
@@ -76,7 +79,7 @@ impl Batch {
         if let Some([name, ..]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(wrong(format!("the ref \"{name}\" is there twice")));
         }
-        Ok(Self { operations: said.ops, asker, aggregates })
+        Ok(Self { operations: said.ops, asker, aggregates: settings.aggregates, custom_schema: settings.custom_schema.clone(), max_rows })
     }
 
     /// Does all of it.
@@ -89,6 +92,8 @@ impl Batch {
             now: context.now,
             aggregates: self.aggregates,
             key: &context.key,
+            custom_schema: self.custom_schema.as_ref(),
+            max_rows: self.max_rows,
         };
         let mut known: HashMap<&str, Json> = HashMap::new();
         let mut results = Vec::with_capacity(self.operations.len());
@@ -281,7 +286,7 @@ mod tests {
         fn no_text_makes_it_panic(path in "[a-z/?{}$ref:.0]{0,30}|\\PC{0,30}", body in "\\PC{0,60}") {
             let _ = fill_path(&path, &known());
             let _ = split(&path);
-            let _ = Batch::parse(Asker::Service, false, body.as_bytes());
+            let _ = Batch::parse(Asker::service(), &RecordSettings::default(), 1000, body.as_bytes());
         }
     }
 }

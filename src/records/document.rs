@@ -127,6 +127,7 @@ pub(super) fn function_route(function: &Function, router: MethodRouter<App>) -> 
     let schema = |kind: Type| match kind {
         Type::I64 => json!({ "type": "integer", "format": "int64" }),
         Type::Uuid => json!({ "type": "string", "format": "uuid" }),
+        Type::Json => json!({ "type": "array", "items": { "type": "string", "format": "uuid" } }),
         _ => json!({ "type": "string" }),
     };
     let in_url = function.arguments.iter().map(|argument| parameter(argument.name, argument.about, argument.required, &schema(argument.kind)));
@@ -157,7 +158,7 @@ fn totals_schema() -> Json {
     let amount = json!({ "type": "integer", "format": "int64" });
     json!({ "type": "array", "items": { "type": "object", "properties": {
         "run_id": { "type": "string", "format": "uuid" }, "currency": { "type": "string" }, "slips": amount,
-        "gross_minor": amount, "deductions_minor": amount, "tax_minor": amount, "net_minor": amount
+        "gross_minor": amount, "deductions_minor": amount, "tax_minor": amount, "employer_cost_minor": amount, "net_minor": amount
     } } })
 }
 
@@ -190,12 +191,12 @@ fn reference(name: &str) -> Json {
 
 /// No member is required, because `select` and the caller's rights choose them.
 fn row_schema(table: &Table) -> Json {
-    let members: Map<String, Json> = table.columns.iter().map(|column| (column.name.clone(), member(column))).collect();
+    let members: Map<String, Json> = table.shown().map(|column| (column.name.clone(), member(column))).collect();
     json!({ "type": "object", "description": format!("{}. Which members there are is chosen by `select` and by what the caller may read.", table.about), "properties": members })
 }
 
 fn change_schema(table: &Table) -> Json {
-    let columns = table.columns.iter().filter(|column| !column.kept_by_server());
+    let columns = table.shown().filter(|column| !column.kept_by_server());
     let members: Map<String, Json> = columns.map(|column| (column.name.clone(), member(column))).collect();
     json!({ "type": "object", "description": format!("{}: what a caller may write.", table.about), "properties": members })
 }
@@ -270,7 +271,7 @@ fn filters(table: &Table) -> Vec<Json> {
     let of_column = |column: &std::sync::Arc<Column>| {
         text_parameter(&column.name, &format!("Filter: `{}=eq.value`, also neq, gt, gte, lt, lte, like, ilike, in, is, not.…", column.name))
     };
-    let mut filters: Vec<Json> = table.columns.iter().map(of_column).collect();
+    let mut filters: Vec<Json> = table.shown().map(of_column).collect();
     if table.searchable {
         filters.push(text_parameter("search", "Name search: `search=wfts.李娜`"));
     }
@@ -295,7 +296,7 @@ fn pages() -> [Json; 4] {
             "`cursor.…`: the page after that row. `cursor.` begins; `Next-Cursor` and `Link` name the next page, and `select=…,_cursor` each row's cursor",
         ),
         text_parameter("order", "`name.asc,hired_on.desc.nullslast`"),
-        parameter("limit", "Rows at the most; never more than 1000", false, &json!({ "type": "integer", "format": "int64" })),
+        parameter("limit", "Rows at the most; never more than the setting records.max_rows", false, &json!({ "type": "integer", "format": "int64" })),
         parameter("offset", "Rows to pass over", false, &json!({ "type": "integer", "format": "int64" })),
     ]
 }

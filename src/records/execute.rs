@@ -10,10 +10,10 @@ use super::{
     error::{RestError, RestResult},
     history::{self, Author, Change, Row},
     parse::Count,
-    plan::{Delete, Expr, Guard, Insert, Missing, OnConflict, Read, Scalar, Update},
+    plan::{Comparison, Delete, Expr, Guard, Insert, Missing, OnConflict, Read, Scalar, Update},
     ranked,
     render::{self, Beside},
-    resolve::Cell,
+    resolve::{Cell, default_value, open},
     rules,
     sql::{self, Attempt},
 };
@@ -107,6 +107,22 @@ pub(super) enum Write {
     Delete(Delete),
     /// Brings back an employee that was removed.
     Undelete(Uuid),
+    /// Shows numbers whole that are masked elsewhere.
+    Reveal(Reveal),
+}
+
+/// Numbers to be shown whole.
+pub(super) struct Reveal {
+    /// In which table.
+    pub table: Arc<Table>,
+    /// In which column.
+    pub column: Arc<Column>,
+    /// Which rows were named, of those that may be seen.
+    pub filter: Expr,
+    /// In which of them it may be shown.
+    pub allowed: Expr,
+    /// Why, as the asker says.
+    pub reason: String,
 }
 
 /// What is asked of a write besides what it does.
@@ -169,6 +185,7 @@ pub(super) async fn write(tx: &Tx, context: &Context, write: &Write, wishes: &Wi
             return Ok(Written { touched, made_any: false, rows });
         }
         Write::Undelete(id) => (undelete(tx, context, *id).await?, false),
+        Write::Reveal(plan) => return reveal(tx, context, plan).await,
     };
     check_wishes(touched.len(), wishes)?;
     let rows = represent(tx, tenant, &ids_of(&touched), wishes).await?;
@@ -253,10 +270,43 @@ async fn written(
     Ok(touched)
 }
 
-/// What every change must pass, and what is kept of it.
+/// What every change must pass, and what is kept of it and follows from it.
 async fn settle(tx: &Tx, context: &Context, table: &Table, done: &[Change]) -> RestResult<()> {
     rules::check(tx, context, table, done).await?;
-    Ok(history::note(tx, context, table, done).await?)
+    history::note(tx, context, table, done).await?;
+    if table.name == "payroll_runs" {
+        let is_approved = |status: Option<&str>| status == Some("approved");
+        let newly = done.iter().filter(|change| is_approved(change.now("status")) && !is_approved(change.before("status")));
+        let runs: Vec<Uuid> = newly.map(|change| change.id).collect();
+        if !runs.is_empty() {
+            sql::rules::approve(tx, context.tenant, &runs, context.author.as_ref().and_then(Author::user), context.now).await?;
+        }
+    }
+    if table.name == "job_assignments" && context.author.is_some() {
+        let of = done.iter().flat_map(|change| [change.before("employee_id"), change.now("employee_id")]);
+        let employees: Vec<Uuid> = of.flatten().filter_map(|id| id.parse().ok()).collect();
+        Box::pin(assign(tx, context, &employees)).await?;
+    }
+    Ok(())
+}
+
+/// Employees do what their assignment of today says. An assignment that leaves something open leaves it as it is; an import brings both.
+pub(super) async fn assign(tx: &Tx, context: &Context, employees: &[Uuid]) -> RestResult<()> {
+    let Some(table) = Catalog::built_in().table("employees") else { return Ok(()) };
+    for (id, row) in sql::rules::assigned(tx, context.tenant, context.now, employees).await? {
+        let row: Row = serde_json::from_str(&row).map_err(Error::from)?;
+        let mut set = Vec::new();
+        for (name, value) in row.into_iter().filter(|(_, value)| !value.is_null()) {
+            if let Some(column) = table.column(&name) {
+                set.push((Arc::clone(column), Cell::Json(value).typed(column.kind)?));
+            }
+        }
+        let is_other = |(column, value): &(Arc<Column>, Value)| Expr::Compare(Scalar::column(column), Comparison::DistinctFrom, value.clone());
+        let filter = touched(table, &[id]).and(Expr::Or(set.iter().map(is_other).collect()));
+        let plan = Update { table: Arc::clone(table), set, filter, allowed: Expr::Always, guard: Guard::default() };
+        update(tx, context, &plan, &Wishes { representation: None, single: false, max_affected: None }).await?;
+    }
+    Ok(())
 }
 
 /// Every new row must be one that the caller may make.
@@ -293,6 +343,8 @@ async fn update(tx: &Tx, context: &Context, plan: &Update, wishes: &Wishes) -> R
             && !plan.set.iter().any(|(column, _)| column.name == "name_sort");
         sql::index_employees(tx, tenant, &ids, names_changed).await?;
     }
+    // What may be changed must not be changed into what may not.
+    check_new(tx, tenant, &plan.table, &ids, &plan.allowed).await?;
     let before = found.into_iter().map(|(id, _, row)| (id, row)).collect();
     written(tx, context, &plan.table, before, updated).await
 }
@@ -358,12 +410,12 @@ async fn delete(tx: &Tx, context: &Context, plan: &Delete, found: Vec<(Uuid, i64
     settle(tx, context, &plan.table, &done).await
 }
 
-/// The table whose rows go with their employee.
-fn private_table() -> RestResult<&'static Arc<Table>> {
-    Ok(Catalog::built_in().table(PRIVATE).ok_or_else(|| Error::internal("the catalog has no private rows"))?)
-}
+/// The tables whose rows go with their employee, and come back with it.
+const GOING: [&str; 4] = ["employee_private", "employee_identity", "employee_bank_accounts", "employee_special"];
 
-const PRIVATE: &str = "employee_private";
+fn going() -> impl Iterator<Item = &'static Arc<Table>> {
+    GOING.iter().filter_map(|name| Catalog::built_in().table(name))
+}
 
 fn place_of_deleted(tenant: TenantId, id: Uuid) -> String {
     format!("deleted_employees/{}/{id}", tenant.number())
@@ -371,17 +423,30 @@ fn place_of_deleted(tenant: TenantId, id: Uuid) -> String {
 
 /// Puts aside what employees were, with what goes with them, for who wants them back.
 async fn keep_employees(tx: &Tx, context: &Context, found: &[(Uuid, i64, Row)]) -> RestResult<()> {
-    let (tenant, table) = (context.tenant, private_table()?);
+    let tenant = context.tenant;
     let ids: Vec<Uuid> = found.iter().map(|(id, ..)| *id).collect();
-    let private = targets(tx, tenant, table, &touched(table, &ids), &Expr::Always, &Guard::default()).await?;
-    let mut private: HashMap<Uuid, Row> = private.into_iter().map(|(id, _, row)| (id, row)).collect();
-    for (id, _, row) in found {
-        let contents = json!({ "employees": row, PRIVATE: private.get(id) }).to_string();
-        let sealed = context.key.seal(&place_of_deleted(tenant, *id), contents.as_bytes());
-        sql::changes::keep_deleted(tx, tenant, context.now, *id, sealed).await?;
+    let mut kept: HashMap<Uuid, Row> =
+        found.iter().map(|(id, _, row)| (*id, [("employees".to_owned(), json!([row]))].into_iter().collect())).collect();
+    for table in going() {
+        let of_them = table.column("employee_id").map_or(Expr::Never, |column| Expr::Touched(Arc::clone(column), sql::id_list(&ids)));
+        let rows = targets(tx, tenant, table, &of_them, &Expr::Always, &Guard::default()).await?;
+        for (_, _, row) in &rows {
+            let id = row.get("employee_id").and_then(Json::as_str).and_then(|id| id.parse().ok());
+            if let Some(contents) = id.and_then(|id: Uuid| kept.get_mut(&id)) {
+                let of_table = contents.entry(table.name.clone()).or_insert_with(|| json!([]));
+                if let Json::Array(list) = of_table {
+                    list.push(Json::Object(row.clone()));
+                }
+            }
+        }
+        let gone: Vec<Change> = rows.into_iter().map(|(id, _, row)| Change { id, old: Some(row), new: None }).collect();
+        history::note(tx, context, table, &gone).await?;
     }
-    let gone: Vec<Change> = private.drain().map(|(id, row)| Change { id, old: Some(row), new: None }).collect();
-    Ok(history::note(tx, context, table, &gone).await?)
+    for (id, contents) in kept {
+        let sealed = context.key.seal(&place_of_deleted(tenant, id), Json::Object(contents).to_string().as_bytes());
+        sql::changes::keep_deleted(tx, tenant, context.now, id, sealed).await?;
+    }
+    Ok(())
 }
 
 /// Makes an employee again as it was, if what it refers to is still there and nobody has its keys.
@@ -392,19 +457,48 @@ async fn undelete(tx: &Tx, context: &Context, id: Uuid) -> RestResult<Vec<(Uuid,
     };
     let contents: Json = serde_json::from_slice(&context.key.open(&place_of_deleted(tenant, id), &sealed)?).map_err(Error::from)?;
     let mut touched = Vec::new();
-    for name in ["employees", PRIVATE] {
-        let (Some(row), Some(table)) = (contents[name].as_object(), Catalog::built_in().table(name)) else { continue };
-        let plan = as_it_was(table, row, context.now)?;
-        touched.push(insert(tx, context, &plan).await?);
+    for table in Catalog::built_in().table("employees").into_iter().chain(going()) {
+        // One row was kept by itself once.
+        let rows = match &contents[&table.name] {
+            Json::Array(rows) => rows.as_slice(),
+            row => std::slice::from_ref(row),
+        };
+        for row in rows.iter().filter_map(Json::as_object) {
+            let plan = as_it_was(table, row, context.now)?;
+            touched.push(insert(tx, context, &plan).await?);
+        }
     }
     Ok(touched.into_iter().next().unwrap_or_default())
+}
+
+/// Shows numbers whole, and writes down who saw them and why: one is not done without the other.
+async fn reveal(tx: &Tx, context: &Context, plan: &Reveal) -> RestResult<Written> {
+    let found = targets(tx, context.tenant, &plan.table, &plan.filter, &plan.allowed, &Guard::default()).await?;
+    let key = plan.table.primary_key.first().map_or("id", String::as_str);
+    let sealed_in = plan.table.beside(&plan.column).map(|(sealed, _)| sealed.name.as_str()).unwrap_or_default();
+    let (mut touched, mut rows) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
+    for (id, version, row) in &found {
+        let sealed = row.get(sealed_in).and_then(Json::as_str);
+        let number = sealed.map(|sealed| open(context, &plan.table, &plan.column, sealed)).transpose()?;
+        touched.push((*id, *version));
+        rows.push(json!({ key: id, &plan.column.name: number }).to_string());
+    }
+    let ids = ids_of(&touched);
+    if !ids.is_empty() {
+        history::note_revealed(tx, context, &plan.table, &plan.column.name, &ids, &plan.reason).await?;
+    }
+    Ok(Written { touched, made_any: false, rows: Some(rows) })
 }
 
 fn as_it_was(table: &Arc<Table>, row: &Row, now: Timestamp) -> RestResult<Insert> {
     let value = |column: &Arc<Column>| match column.name.as_str() {
         "version" => Ok(Value::I64(row.get("version").and_then(Json::as_i64).unwrap_or_default() + 1)),
         "updated_at" => Ok(Value::Timestamp(now)),
-        name => Cell::Json(row.get(name).cloned().unwrap_or_default()).typed(column.kind),
+        // What was deleted before the column was there has what a new row has.
+        name => match row.get(name) {
+            Some(value) => Cell::Json(value.clone()).typed(column.kind),
+            None => Ok(default_value(column, now)),
+        },
     };
     let values = table.columns.iter().map(value).collect::<RestResult<Vec<_>>>()?;
     Ok(Insert { table: Arc::clone(table), columns: table.columns.clone(), rows: vec![values], conflict: None, check: Expr::Always })
@@ -520,7 +614,7 @@ async fn reference(tx: &Conn, tenant: TenantId, table: &Arc<Table>, broken: &Con
 async fn still_referenced(tx: &Conn, tenant: TenantId, table: &Arc<Table>, ids: &[Uuid]) -> Result<RestError> {
     for (from, key) in Catalog::built_in().references_to(&table.name) {
         // What belongs to the row goes with it.
-        if from.primary_key == [key.column.clone()] {
+        if from.primary_key == [key.column.clone()] || GOING.contains(&from.name.as_str()) || from.name == "employee_group_members" {
             continue;
         }
         if let Some(id) = sql::first_referenced(tx, tenant, &from.name, &key.column, ids).await? {

@@ -30,11 +30,13 @@ pub async fn export_rows(
     let tenant = app.tenants.active(tenant).await?;
     let resolver = Resolver {
         catalog: Catalog::built_in(),
-        asker: &Asker::Service,
+        asker: &Asker::service(),
         tenant: tenant.id.number(),
         now: app.clock.now(),
         aggregates: false,
         key: &app.master_key,
+        custom_schema: None,
+        max_rows: app.config.records.max_rows,
     };
     let mut headers = HeaderMap::new();
     let accept = if format == Format::Csv { "text/csv" } else { "application/x-ndjson" };

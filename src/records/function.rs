@@ -49,11 +49,22 @@ enum Kind {
     OrgTree,
     PayrollTotals,
     UndeleteEmployee,
+    Reveal,
 }
 
 const fn argument(name: &'static str, kind: Type, required: bool, about: &'static str) -> Argument {
     Argument { name, kind, required, about }
 }
+
+/// What a function that shows numbers whole is given.
+const REVEALED: &[Argument] = &[
+    argument("column", Type::Text, true, "The column whose numbers are masked"),
+    argument("ids", Type::Json, true, "The keys of the rows, at most 1,000: a list"),
+    argument("reason", Type::Text, true, "Why they are needed; it is written down with who asked"),
+];
+
+/// Rows whose numbers are shown at a time, at the most.
+const MOST_REVEALED: usize = 1000;
 
 /// Steps that a tree is followed down, at the most.
 const DEEPEST: i64 = 100;
@@ -91,6 +102,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
         arguments: &[argument("id", Type::Uuid, true, "The employee")],
         kind: Kind::UndeleteEmployee,
     },
+    Function {
+        name: "reveal_identity",
+        about: "Shows whole the numbers of persons that are masked elsewhere, and writes down who saw them and why",
+        table: "employee_identity",
+        arguments: REVEALED,
+        kind: Kind::Reveal,
+    },
+    Function {
+        name: "reveal_bank_accounts",
+        about: "Shows whole the numbers of accounts that are masked elsewhere, and writes down who saw them and why",
+        table: "employee_bank_accounts",
+        arguments: REVEALED,
+        kind: Kind::Reveal,
+    },
 ];
 
 impl Function {
@@ -112,7 +137,7 @@ impl Function {
         Catalog::built_in().table(self.table).expect("functions name tables of the catalog, which a test sees to")
     }
 
-    /// What it is to read, for these arguments and what is asked of its rows.
+    /// What it is to read, for these arguments and what is asked of its rows. One that writes reads nothing.
     pub(super) fn read(&self, resolver: &Resolver<'_>, given: &Arguments, query: &QueryString, all: bool) -> RestResult<Read> {
         let table = self.table();
         match self.kind {
@@ -132,15 +157,13 @@ impl Function {
                 Ok(read)
             }
             Kind::PayrollTotals => totals(resolver, table, given, query),
-            Kind::UndeleteEmployee => {
-                Err(RestError::new("25006", "cannot execute INSERT in a read-only transaction").hint("Call the function by POST."))
-            }
+            Kind::UndeleteEmployee | Kind::Reveal => Err(RestError::new("25006", "cannot execute INSERT in a read-only transaction")),
         }
     }
 
     /// Whether it changes something, and is called by POST alone.
     pub(super) fn only_writes(&self) -> bool {
-        self.kind == Kind::UndeleteEmployee
+        matches!(self.kind, Kind::UndeleteEmployee | Kind::Reveal)
     }
 
     /// What it is to write, if it is one that writes.
@@ -148,8 +171,27 @@ impl Function {
         if !self.only_writes() {
             return Ok(None);
         }
+        if self.kind == Kind::Reveal {
+            return self.reveal(resolver, given).map(Some);
+        }
         resolver.may_make_any(self.table())?;
         Ok(given.id("id").map(Write::Undelete))
+    }
+
+    fn reveal(&self, resolver: &Resolver<'_>, given: &Arguments) -> RestResult<Write> {
+        let wrong = |why: &str| RestError::new("22023", why.to_owned());
+        let reason = given.text("reason").unwrap_or_default().trim().to_owned();
+        if reason.is_empty() || reason.chars().count() > 500 {
+            return Err(wrong("a reason has 1 to 500 characters"));
+        }
+        let ids = match given.get("ids") {
+            Some(Value::Json(text)) => serde_json::from_str::<Vec<Uuid>>(text).map_err(|_| wrong("ids is a list of uuids"))?,
+            _ => Vec::new(),
+        };
+        if ids.is_empty() || ids.len() > MOST_REVEALED {
+            return Err(wrong("ids has 1 to 1000 uuids"));
+        }
+        resolver.reveal(self.table(), &given.text("column").unwrap_or_default(), &ids, reason).map(Write::Reveal)
     }
 
     /// Reads the arguments: a JSON object, or parameters of the URL.
@@ -240,6 +282,7 @@ fn totals(resolver: &Resolver<'_>, table: &Arc<Table>, given: &Arguments, query:
         sum("gross_minor")?,
         sum("deductions_minor")?,
         sum("tax_minor")?,
+        sum("employer_cost_minor")?,
         sum("net_minor")?,
     ];
     Ok(read)

@@ -10,8 +10,10 @@ use super::{
     rights::Asker,
 };
 use crate::{
+    auth::{Principal, Roles, SignedIn},
     crypto::MasterKey,
     db::{Dialect, TenantId, Timestamp},
+    tenants::RecordSettings,
 };
 
 /// Reads a query string, and spells what it asks for.
@@ -20,10 +22,21 @@ pub fn query(text: &str) {
     let Ok((query, _)) = QueryString::parse(text, &["q"]) else { return };
     let key = Arc::new(MasterKey::new(&[7; 32]));
     let catalog = Catalog::built_in();
-    let some = Asker::User { roles: vec!["hr".into(), "manager".into()], employee: Some(uuid::Uuid::from_u128(7)) };
-    for asker in [Asker::Service, some] {
+    let app_metadata = serde_json::json!({ "roles": ["hr", "manager"] });
+    let user = SignedIn {
+        user_id: uuid::Uuid::from_u128(8),
+        session_id: uuid::Uuid::nil(),
+        email: None,
+        aal: "aal1".to_owned(),
+        roles: Roles::of(&app_metadata),
+        employee_id: Some(uuid::Uuid::from_u128(7)),
+        is_anonymous: false,
+        app_metadata,
+    };
+    let some = Asker::of(&Principal::User(user), &RecordSettings::default());
+    for asker in [Asker::service(), some] {
         let now = Timestamp::from_seconds(1_700_000_000);
-        let resolver = Resolver { catalog, asker: &asker, tenant: 7, now, aggregates: true, key: &key };
+        let resolver = Resolver { catalog, asker: &asker, tenant: 7, now, aggregates: true, key: &key, custom_schema: None, max_rows: 1000 };
         for name in ["employees", "payslips", "departments"] {
             let Some(table) = catalog.table(name) else { continue };
             let Ok(read) = resolver.read(table, &query, false) else { continue };

@@ -1,6 +1,6 @@
 //! What was changed: who, when, what it was before and what it is now, written with the change itself.
 //!
-//! Fields of the groups personal and pay are kept as keyed hashes, which tell whether a value is the same as another of this field in
+//! Fields of all groups but directory, work and system are kept as keyed hashes, which tell whether a value is the same as another of this field in
 //! this row and nothing else. Each group has its own table, with the rights of the group. An import writes no history: what it makes was
 //! not there before, and the files say where it came from.
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::{
-    catalog::{Group, Table},
+    catalog::{Column, Group, Table},
     execute::Context,
     sql::changes,
 };
@@ -18,7 +18,7 @@ use crate::{
     crypto::{MasterKey, hex},
     db::Tx,
     error::Result,
-    http::{current_actor, current_request},
+    http::{ActorKind, current_actor, current_request},
     tenants::TenantId,
 };
 
@@ -49,9 +49,13 @@ impl Change {
     /// The columns whose values are others now, without those that change with every write.
     pub(super) fn columns<'t>(&self, table: &'t Table) -> impl Iterator<Item = &'t str> {
         let value = |row: &Option<Row>, name: &str| row.as_ref().and_then(|row| row.get(name)).cloned().unwrap_or_default();
-        let differs = move |name: &&str| value(&self.old, name) != value(&self.new, name);
-        let names: Vec<&'t str> = table.columns.iter().filter(|column| !column.kept_by_server()).map(|column| column.name.as_str()).collect();
-        names.into_iter().filter(differs).collect::<Vec<_>>().into_iter()
+        // What is masked may look the same and be another number.
+        let differs = |column: &&'t Arc<Column>| {
+            let hash = table.beside(column).filter(|_| column.sealed).map_or(&column.name, |(_, hash)| &hash.name);
+            value(&self.old, hash) != value(&self.new, hash)
+        };
+        let names = table.shown().filter(|column| !column.kept_by_server()).filter(differs).map(|column| column.name.as_str());
+        names.collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -64,6 +68,11 @@ pub(super) struct Author {
 }
 
 impl Author {
+    /// The user, if it is one.
+    pub(super) fn user(&self) -> Option<Uuid> {
+        self.id.filter(|_| self.kind == ActorKind::User.as_str())
+    }
+
     /// Who the request being answered comes from. To be asked outside of transactions.
     pub(super) fn here() -> Self {
         let actor = current_actor();
@@ -101,11 +110,22 @@ pub(super) async fn note(tx: &Tx, context: &Context, table: &Table, done: &[Chan
     changes::insert(tx, context.tenant, context.now, kept_in(table.group), &Json::Array(entries)).await
 }
 
+/// Writes down that numbers were shown whole, of which rows, and why.
+pub(super) async fn note_revealed(tx: &Tx, context: &Context, table: &Table, column: &str, rows: &[Uuid], reason: &str) -> Result<()> {
+    let author = context.author.clone().unwrap_or_else(Author::here);
+    let why = json!({ column: { "reason": reason } }).to_string();
+    let entry = |id: &Uuid| json!([Uuid::now_v7(), table.name, id, "reveal", author.kind, author.id, author.request, why]);
+    let entries: Vec<Json> = rows.iter().map(entry).collect();
+    changes::insert(tx, context.tenant, context.now, kept_in(table.group), &Json::Array(entries)).await
+}
+
 /// The table that keeps the changes of a group.
 fn kept_in(group: Group) -> &'static str {
     match group {
         Group::Directory | Group::Work | Group::System => "changes",
         Group::Personal => "personal_changes",
+        Group::Identity => "identity_changes",
+        Group::Special => "special_changes",
         Group::Pay => "pay_changes",
     }
 }
@@ -113,9 +133,12 @@ fn kept_in(group: Group) -> &'static str {
 fn values(key: &Arc<MasterKey>, tenant: TenantId, table: &Table, change: &Change) -> Map<String, Json> {
     let mut changed = Map::new();
     for name in change.columns(table) {
-        let is_secret = table.column(name).is_some_and(|column| matches!(column.group, Group::Personal | Group::Pay));
+        let column = table.column(name);
+        let is_open = |column: &Arc<Column>| matches!(column.group, Group::Directory | Group::Work | Group::System);
+        let is_secret = !column.is_some_and(is_open);
+        let hash = column.filter(|column| column.sealed).and_then(|column| table.beside(column)).map(|(_, hash)| hash.name.as_str());
         let shown = |row: &Option<Row>| {
-            let value = row.as_ref()?.get(name).filter(|value| !value.is_null())?;
+            let value = row.as_ref()?.get(hash.unwrap_or(name)).filter(|value| !value.is_null())?;
             if !is_secret {
                 return Some(value.clone());
             }

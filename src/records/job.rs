@@ -15,7 +15,7 @@ use super::{
     function::{Arguments, Function},
     parse::{Count, Door, IfMatch, Missing, Prefer, QueryString, Resolution, Return, TxEnd},
     plan::{Output, Read},
-    resolve::{MAX_ROWS, Resolver, Upsert, bad_range, has_key, names_one_row},
+    resolve::{Resolver, Upsert, bad_range, has_key, names_one_row},
     shape::{Kind, Shape},
     zone::LocalTime,
 };
@@ -170,11 +170,18 @@ impl Asked<'_> {
     fn call(mut self, function: Option<&Function>, given: Vec<(String, String)>) -> RestResult<Job> {
         let Some(function) = function else { return self.read(None) };
         self.resolver.may_read(&self.table)?;
+        if *self.ask.method != Method::POST && function.only_writes() {
+            return Err(RestError::new("25006", "cannot execute INSERT in a read-only transaction").hint("Call the function by POST."));
+        }
         let arguments = function.arguments(self.ask.method, given, self.ask.body)?;
         if *self.ask.method == Method::POST
             && let Some(write) = function.write(self.resolver, &arguments)?
         {
             self.prefer.returning = Some(Return::Representation);
+            if let Write::Reveal(plan) = &write {
+                let keys = [self.table.primary_key.clone(), vec![plan.column.name.clone()]].concat();
+                return self.reveal(write, keys);
+            }
             return self.write(write);
         }
         self.read(Some((function, arguments)))
@@ -187,12 +194,13 @@ impl Asked<'_> {
             Some((function, arguments)) => function.read(self.resolver, &arguments, &self.query, is_stream)?,
         };
         if *self.ask.method == Method::GET {
-            within_range(&mut read, self.ask.headers)?;
+            within_range(&mut read, self.ask.headers, self.resolver.max_rows)?;
         }
         // What can't be paged by key is read at once, and bounded as other answers are.
         let is_paged = is_stream && read.offset == 0 && (read.keyset.is_some() || self.resolver.page_by_key(&mut read, &self.query).is_ok());
         if is_stream && !is_paged {
-            read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+            let most = self.resolver.max_rows;
+            read.limit = Some(read.limit.unwrap_or(most).min(most));
         }
         let may_be_one = self.shape.kind == Kind::Object || read.limit == Some(1) || names_one_row(&self.table, &self.query);
         if may_be_one && !read.is_grouped() {
@@ -285,12 +293,24 @@ impl Asked<'_> {
     }
 }
 
+impl Asked<'_> {
+    /// Numbers are answered as they are: whatever else a row has is to be read from its table.
+    fn reveal(self, write: Write, keys: Vec<String>) -> RestResult<Job> {
+        if self.query.select.is_some() || !self.query.filters.is_empty() || !self.query.orders.is_empty() {
+            return Err(RestError::new("PGRST127", "Feature not implemented").details("Numbers are answered as they are"));
+        }
+        let wishes = Wishes { representation: None, single: false, max_affected: None };
+        let form = Form { prefer: self.prefer, shape: self.shape, keys, local: None };
+        Ok(Job::Write(Box::new(WriteJob { write, wishes, form, table: self.table, method: Method::POST, tells_version: false })))
+    }
+}
+
 fn keys(read: &Read) -> Vec<String> {
     read.output.iter().map(|member| Output::key(member).to_owned()).collect()
 }
 
 /// `Range: 0-49` narrows the page that `limit` and `offset` gave.
-fn within_range(read: &mut Read, headers: &HeaderMap) -> RestResult<()> {
+fn within_range(read: &mut Read, headers: &HeaderMap, most: i64) -> RestResult<()> {
     let is_rows = headers.get("range-unit").is_none_or(|unit| unit == "items");
     let Some(range) = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).filter(|_| is_rows) else { return Ok(()) };
     let Some((from, to)) = range.strip_prefix("items=").unwrap_or(range).split_once('-') else { return Ok(()) };
@@ -301,7 +321,7 @@ fn within_range(read: &mut Read, headers: &HeaderMap) -> RestResult<()> {
     read.offset = read.offset.max(from);
     if let Some(to) = to {
         let rows = to.saturating_sub(read.offset).saturating_add(1).max(0);
-        read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(rows));
+        read.limit = Some(read.limit.unwrap_or(most).min(rows));
     }
     Ok(())
 }
@@ -347,7 +367,7 @@ impl ReadJob {
         let read = &self.read;
         let found = execute::read(conn, tenant, read, self.form.prefer.count, !self.head).await?;
         let shown = match found.total {
-            Some(total) if self.head => (total - read.offset).clamp(0, read.limit.unwrap_or(MAX_ROWS)),
+            Some(total) if self.head => (total - read.offset).clamp(0, read.limit.unwrap_or(i64::MAX)),
             _ => i64::try_from(found.rows.len()).unwrap_or(i64::MAX),
         };
         if let Some(total) = found.total.filter(|total| read.offset > *total) {
@@ -455,6 +475,7 @@ impl WriteJob {
         let total = if self.form.prefer.count.is_some() { written.touched.len().to_string() } else { "*".to_owned() };
         let (status, range) = match self.write {
             Write::Undelete(_) => (StatusCode::OK, format!("0-0/{total}")),
+            Write::Reveal(_) => (StatusCode::OK, content_range(0, i64::try_from(written.touched.len()).unwrap_or(i64::MAX), None)),
             Write::Insert(_) if self.method == Method::PUT => {
                 (if written.made_any { StatusCode::CREATED } else { StatusCode::NO_CONTENT }, format!("*/{total}"))
             }

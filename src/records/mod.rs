@@ -33,15 +33,18 @@ mod keyset;
 mod load;
 mod parse;
 mod plan;
+mod policy;
 mod ranked;
 mod reindex;
 mod render;
 mod resolve;
 pub mod rights;
 mod rules;
+mod scim;
 mod search;
 mod shape;
 mod sql;
+mod upkeep;
 mod zone;
 
 pub use self::{
@@ -51,6 +54,8 @@ pub use self::{
     idempotency::{SWEEP_EVERY, keep_swept},
     import::{Progress, Refused, Report, import_employees},
     load::{Format, Loaded, load_rows},
+    policy::{NewRules, RuleBook, replace_rules_of, rules_of},
     reindex::keep_search_current,
     sql::delete_rows_of,
+    upkeep::{LOOK_EVERY, keep_up},
 };

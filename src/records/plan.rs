@@ -107,6 +107,23 @@ impl Output {
 }
 
 impl Read {
+    /// The rows of a table that fit, of which nothing is shown.
+    pub(super) fn rows(table: &Arc<Table>, filter: Expr) -> Self {
+        Self {
+            table: Arc::clone(table),
+            output: Vec::new(),
+            filter,
+            order: Vec::new(),
+            limit: None,
+            offset: 0,
+            version: None,
+            ranking: None,
+            keyset: None,
+            after: None,
+            shows_cursor: false,
+        }
+    }
+
     /// Whether rows are put together.
     pub(super) fn is_grouped(&self) -> bool {
         self.output.iter().any(|member| matches!(member, Output::Aggregate { .. }))
@@ -369,7 +386,7 @@ pub(super) struct Update {
     pub set: Vec<(Arc<Column>, Value)>,
     /// Which rows were named, of those that may be seen.
     pub filter: Expr,
-    /// Which of them may be changed.
+    /// Which of them may be changed, before and after.
     pub allowed: Expr,
     /// What must be so before.
     pub guard: Guard,

@@ -23,6 +23,7 @@ const APPROVED: [&str; 3] = ["approved", "paid", "closed"];
 pub(super) async fn check(tx: &Tx, context: &Context, table: &Table, done: &[Change]) -> RestResult<()> {
     match table.name.as_str() {
         "payslips" => slips(tx, context, table, done).await,
+        "payslip_lines" => lines(tx, context, done).await,
         "payroll_runs" => done.iter().try_for_each(|change| run(table, change)),
         "compensations" | "job_assignments" => ranges(tx, context, table, done).await,
         "employees" => tree(tx, context, table, "manager_id", done).await,
@@ -89,6 +90,16 @@ async fn slips(tx: &Tx, context: &Context, table: &Table, done: &[Change]) -> Re
             return Err(RestError::new("23514", "new row for relation \"payslips\" violates check constraint \"payslips_replaces_id_check\"")
                 .details("A slip replaces one of the same employee in an approved run, and is itself in a run of the type correction."));
         }
+    }
+    Ok(())
+}
+
+/// What a slip of an approved run is made of stays as it is, too.
+async fn lines(tx: &Tx, context: &Context, done: &[Change]) -> RestResult<()> {
+    let of = ids(done.iter().flat_map(|change| [change.before("payslip_id"), change.now("payslip_id")]));
+    let runs: Vec<Uuid> = sql::runs_of(tx, context.tenant, &of).await?.into_iter().map(|(_, run)| run).collect();
+    if sql::hold_runs(tx, context.tenant, &runs).await?.iter().any(|(_, _, status)| is_approved(status)) {
+        return Err(stays("a line of a slip of a run that was approved"));
     }
     Ok(())
 }

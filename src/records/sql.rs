@@ -3,6 +3,7 @@
 pub(super) mod answers;
 pub(super) mod changes;
 pub(super) mod rules;
+pub(super) mod upkeep;
 
 use std::collections::BTreeSet;
 
@@ -109,7 +110,7 @@ fn as_json(id: Uuid, entry: &Entry) -> Json {
 /// Keeps the words that are new, with their variants.
 async fn learn_words(conn: &Conn, tenant: TenantId, mut words: BTreeSet<String>) -> Result<()> {
     let asked: Json = words.iter().map(|word| json!([variants(word).pop_last(), word])).collect();
-    // Reading a list of rows is spelled differently; CROSS JOIN keeps SQLite from going through all words for each of the list.
+    // Reading a list of rows is spelled differently; `CROSS JOIN` keeps SQLite from going through all known words for each asked one.
     let sql = conn.pick(
         "SELECT DISTINCT s.word FROM json_each($2) AS e CROSS JOIN search_words AS s ON s.tenant_id = $1 AND s.variant = e.value ->> 0 AND s.word = e.value ->> 1",
         "SELECT DISTINCT s.word FROM jsonb_array_elements($2) AS e (v) JOIN search_words AS s ON s.tenant_id = $1 AND s.variant = e.v ->> 0 AND s.word = e.v ->> 1",
@@ -238,16 +239,30 @@ pub async fn delete_rows_of(tx: &Conn, tenant: TenantId) -> Result<()> {
         "DELETE FROM record_answers WHERE tenant_id = $1",
         "DELETE FROM changes WHERE tenant_id = $1",
         "DELETE FROM personal_changes WHERE tenant_id = $1",
+        "DELETE FROM identity_changes WHERE tenant_id = $1",
+        "DELETE FROM special_changes WHERE tenant_id = $1",
         "DELETE FROM pay_changes WHERE tenant_id = $1",
         "DELETE FROM deleted_employees WHERE tenant_id = $1",
         "DELETE FROM employee_search WHERE tenant_id = $1",
+        "DELETE FROM payslip_lines WHERE tenant_id = $1",
         "DELETE FROM search_words WHERE tenant_id = $1",
         "DELETE FROM payslips WHERE tenant_id = $1",
+        "DELETE FROM pay_adjustments WHERE tenant_id = $1",
         "DELETE FROM payroll_runs WHERE tenant_id = $1",
+        "DELETE FROM compensation_items WHERE tenant_id = $1",
         "DELETE FROM compensations WHERE tenant_id = $1",
+        "DELETE FROM salary_components WHERE tenant_id = $1",
         "DELETE FROM job_assignments WHERE tenant_id = $1",
         "DELETE FROM employee_private WHERE tenant_id = $1",
+        "DELETE FROM employee_identity WHERE tenant_id = $1",
+        "DELETE FROM employee_bank_accounts WHERE tenant_id = $1",
+        "DELETE FROM employee_special WHERE tenant_id = $1",
+        "DELETE FROM employee_group_members WHERE tenant_id = $1",
+        "DELETE FROM employee_groups WHERE tenant_id = $1",
         "DELETE FROM employees WHERE tenant_id = $1",
+        "DELETE FROM positions WHERE tenant_id = $1",
+        "DELETE FROM locations WHERE tenant_id = $1",
+        "DELETE FROM legal_entities WHERE tenant_id = $1",
         "DELETE FROM departments WHERE tenant_id = $1",
     ] {
         tx.query(sql).bind(tenant).execute().await?;

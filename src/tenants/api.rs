@@ -311,12 +311,5 @@ async fn import_signing_key(
 }
 
 async fn read<T: serde::de::DeserializeOwned>(app: &App, request: Request<Body>) -> Result<T, Problem> {
-    body::read_json(request, app.config.http.max_json_bytes).await.map_err(|error| {
-        let status = match error {
-            body::BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            body::BodyError::WrongType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            body::BodyError::BadJson(_) | body::BodyError::Interrupted => StatusCode::BAD_REQUEST,
-        };
-        Problem::new(status, error.to_string())
-    })
+    Ok(body::read_json(request, app.config.http.max_json_bytes).await?)
 }

@@ -31,9 +31,10 @@ pub use self::{
     operator::Operator,
     resolve::{Refusal, Resolved, resolve},
     settings::{
-        CaptchaProvider, CaptchaSettings, CharacterKind, Hook, HookSettings, IdentitySettings, LimitSettings, MailKind, MailTemplate, MfaSettings,
-        NoticeSettings, Ownership, PROVIDERS, PasswordRules, ProviderSettings, PwnedCheck, Rate, RedirectSettings, RuleAction, Sealed, SecretSetting,
-        SessionSettings, SmsProvider, StorageRule, StorageSettings, TenantSettings, read_redirect, storage_presets, webhook_keys,
+        CaptchaProvider, CaptchaSettings, CharacterKind, FieldGroup, Hook, HookSettings, IdentitySettings, LimitSettings, MailKind, MailTemplate,
+        MfaSettings, NoticeSettings, Ownership, PROVIDERS, PasswordRules, ProviderSettings, PwnedCheck, Rate, RecordAction, RecordRule,
+        RecordSettings, RedirectSettings, RowCondition, RowOperator, RowScope, RuleAction, Sealed, SecretSetting, SessionSettings, SmsProvider,
+        StorageRule, StorageSettings, TenantSettings, claim_of, custom_validator, read_redirect, storage_presets, webhook_keys,
     },
     signing::{KeyPrint, TokenError, TokenKind, VerifiedClaims, if_there},
     sql::{KeyRow, OperatorKeyRow, SigningKeyRow, TenantRow},

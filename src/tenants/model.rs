@@ -125,8 +125,9 @@ pub enum Action {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<(String, Action)>);
 
-/// What a scope may name, besides `storage.{bucket}`.
-pub const SCOPE_RESOURCES: [&str; 6] = ["audit", "employees", "employees.personal", "pay", "payslips", "users"];
+/// What a scope may name, besides `storage.{bucket}` and `records.{name}`, which a tenant's own rules are about.
+pub const SCOPE_RESOURCES: [&str; 10] =
+    ["audit", "employees", "employees.identity", "employees.numbers", "employees.personal", "employees.special", "pay", "payslips", "scim", "users"];
 
 impl Scopes {
     /// Whether one of these scopes lets its holder do this.
@@ -150,7 +151,8 @@ impl FromStr for Scopes {
 }
 
 fn read_scope(scope: &str) -> Result<(String, Action)> {
-    let known = |resource: &str| SCOPE_RESOURCES.contains(&resource) || resource.strip_prefix("storage.").is_some_and(|bucket| !bucket.is_empty());
+    let named = |resource: &str, room: &str| resource.strip_prefix(room).is_some_and(|name| !name.is_empty());
+    let known = |resource: &str| SCOPE_RESOURCES.contains(&resource) || named(resource, "storage.") || named(resource, "records.");
     let read = scope.rsplit_once(':').filter(|(resource, _)| known(resource)).and_then(|(resource, action)| match action {
         "read" => Some((resource.to_owned(), Action::Read)),
         "write" => Some((resource.to_owned(), Action::Write)),
@@ -160,7 +162,9 @@ fn read_scope(scope: &str) -> Result<(String, Action)> {
         let known = SCOPE_RESOURCES.join(", ");
         Error::invalid(
             "scopes",
-            format!("\"{scope}\" is no scope; take RESOURCE:read or RESOURCE:write, where RESOURCE is one of {known} or storage.BUCKET"),
+            format!(
+                "\"{scope}\" is no scope; take RESOURCE:read or RESOURCE:write, where RESOURCE is one of {known}, storage.BUCKET or records.NAME"
+            ),
         )
     })
 }

@@ -35,8 +35,8 @@ use crate::{
     tenants::TenantId,
 };
 
-/// Rows in one transaction.
-const CHUNK: usize = 1000;
+/// Rows in one transaction, and one statement: a slow machine must get through it before the time of a statement is over.
+const CHUNK: usize = 250;
 
 /// How far an import is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,8 +190,16 @@ impl<P: FnMut(Progress) + Send> Import<'_, P> {
 
     async fn fill_chunk(&self, table: &str, columns: &[&str], key: &str, rows: Vec<Vec<Option<Cell>>>) -> Result<usize> {
         let catalog = Catalog::built_in();
-        let resolver =
-            Resolver { catalog, asker: &Asker::Service, tenant: self.tenant.number(), now: self.now, aggregates: false, key: &self.app.master_key };
+        let resolver = Resolver {
+            catalog,
+            asker: &Asker::service(),
+            tenant: self.tenant.number(),
+            now: self.now,
+            aggregates: false,
+            key: &self.app.master_key,
+            custom_schema: None,
+            max_rows: self.app.config.records.max_rows,
+        };
         let table = catalog.table(table).ok_or_else(|| Error::internal("an import fills a table that the catalog does not have"))?;
         let query = QueryString { on_conflict: Some(key.split(',').map(str::to_owned).collect()), ..QueryString::default() };
         let body = Body { keys: columns.iter().map(ToString::to_string).collect(), rows };

@@ -135,6 +135,8 @@ pub(super) struct Load {
     pub catalog: Arc<Catalog>,
     pub table: Arc<Table>,
     pub asker: Asker,
+    /// What the field `custom` of employees has to be.
+    pub custom_schema: Option<serde_json::Value>,
     pub query: QueryString,
     pub upsert: Upsert,
     pub mode: Mode,
@@ -226,6 +228,8 @@ impl Load {
             now: self.context.now,
             aggregates: false,
             key: &app.master_key,
+            custom_schema: self.custom_schema.as_ref(),
+            max_rows: app.config.records.max_rows,
         };
         resolver.insert(&self.table, &self.query, body, self.upsert)
     }
@@ -386,7 +390,8 @@ pub async fn load_rows(
     let author = merge.then(super::history::Author::here);
     let context = Context { tenant: tenant.id, now: app.clock.now(), author, key: Arc::clone(&app.master_key) };
     let upsert = Upsert { resolution, missing: Missing::Default };
-    let load = Load { catalog, table, asker: Asker::Service, query, upsert, mode: Mode::Batches, format, context };
+    let custom_schema = tenant.settings.records.custom_schema.clone();
+    let load = Load { catalog, table, asker: Asker::service(), custom_schema, query, upsert, mode: Mode::Batches, format, context };
     load.take(app, text, progress).await.map_err(told)
 }
 

@@ -50,6 +50,9 @@ impl Resolver<'_> {
             return self.search(sight.level, field, operator, (text, config.as_deref()), found);
         }
         let scalar = sight.level.field(self, field)?;
+        if scalar.column.sealed {
+            return self.sealed_filter(&sight.level.table, &scalar, operator, quantifier, operand);
+        }
         match (operand, quantifier) {
             (Operand::List(texts), Some(quantifier)) => {
                 let each = texts.iter().map(|text| comparison(&scalar, operator, text)).collect::<RestResult<Vec<_>>>()?;
@@ -147,7 +150,7 @@ fn typed(scalar: &Scalar, text: &str) -> RestResult<Value> {
     parse_value(scalar.kind(), text)
 }
 
-fn is(scalar: &Scalar, word: &str) -> RestResult<Expr> {
+pub(super) fn is(scalar: &Scalar, word: &str) -> RestResult<Expr> {
     let is_null = Expr::IsNull(scalar.clone());
     match word {
         "null" => return Ok(is_null),

@@ -7,6 +7,7 @@
 mod filter;
 mod read;
 mod relation;
+mod sealed;
 mod value;
 mod write;
 
@@ -16,21 +17,20 @@ use super::{
     catalog::{Catalog, Column, Table},
     error::{RestError, RestResult},
     parse::Field,
-    plan::{Cast, Comparison, Expr, Scalar},
-    rights::{Access, Action, Asker, Rows, Scope},
+    plan::{Cast, Comparison, Embed, Expr, Join, Read, Scalar},
+    rights::{Access, Action, Asker, Bound, Rows, Scope},
     search,
 };
 use crate::{
     crypto::MasterKey,
     db::{Timestamp, Type, Value},
+    tenants::{RowCondition, RowOperator, claim_of},
 };
 
 pub(super) use self::read::bad_range;
+pub(super) use self::sealed::open;
 pub(super) use self::value::{Cell, parse_value};
-pub(super) use self::write::{Body, Upsert, has_key, names_one_row};
-
-/// Rows that one answer has at the most; what is beyond is told by `Content-Range`.
-pub(super) const MAX_ROWS: i64 = 1000;
+pub(super) use self::write::{Body, Upsert, default_value, has_key, names_one_row};
 
 /// Turns requests of one asker into plans.
 pub(super) struct Resolver<'r> {
@@ -44,8 +44,12 @@ pub(super) struct Resolver<'r> {
     pub now: Timestamp,
     /// Whether the tenant lets rows be put together.
     pub aggregates: bool,
-    /// What signs cursors.
+    /// What signs cursors, and seals numbers.
     pub key: &'r Arc<MasterKey>,
+    /// What the field `custom` of employees has to be.
+    pub custom_schema: Option<&'r serde_json::Value>,
+    /// Rows in one answer at most: the setting `records.max_rows`.
+    pub max_rows: i64,
 }
 
 /// A table in the sight of an asker.
@@ -88,8 +92,8 @@ impl Resolver<'_> {
     /// The table for reading.
     fn level(&self, table: &Arc<Table>) -> RestResult<Level> {
         let access = self.asker.access(table);
-        let base = match access.row(Action::Read, table) {
-            // Only some columns are open: the rows in which any of them is.
+        let base = match access.seen(table) {
+            // Only columns of other groups are open: the rows in which any of them is.
             Rows::None => access.any(Action::Read),
             rows => rows,
         };
@@ -99,19 +103,33 @@ impl Resolver<'_> {
         Ok(Level { table: Arc::clone(table), access, base })
     }
 
-    /// The condition that a row is in these scopes.
-    fn within(&self, table: &Table, rows: &Rows) -> Expr {
+    /// The condition that a row is within these bounds.
+    pub(super) fn within(&self, table: &Table, rows: &Rows) -> Expr {
         match rows {
             Rows::All => Expr::Always,
             Rows::None => Expr::Never,
-            Rows::In(scopes) => {
-                let mut any: Vec<Expr> = scopes.iter().map(|&scope| self.scope(table, scope)).collect();
+            Rows::In(bounds) => {
+                let mut any: Vec<Expr> = bounds.iter().map(|bound| self.bound(table, bound)).collect();
                 if any.len() == 1 { any.remove(0) } else { Expr::Or(any) }
             }
         }
     }
 
+    fn bound(&self, table: &Table, bound: &Bound) -> Expr {
+        let scope = self.scope(table, bound.scope);
+        match &bound.when {
+            None => scope,
+            Some(condition) => scope.and(self.stated(table, condition, false).unwrap_or(Expr::Never)),
+        }
+    }
+
     fn scope(&self, table: &Table, scope: Scope) -> Expr {
+        if scope == Scope::All {
+            return Expr::Always;
+        }
+        if let Some((column, whole)) = &table.part_of {
+            return self.of_other(table, column, whole, |whole| self.scope(whole, scope));
+        }
         let (Some(me), Some(owner)) = (self.asker.employee(), table.owner.as_ref().and_then(|owner| table.column(owner))) else {
             return Expr::Never;
         };
@@ -129,6 +147,66 @@ impl Resolver<'_> {
         }
     }
 
+    /// The condition on the row of another table that a column of this one names.
+    fn of_other(&self, table: &Table, column: &str, other: &str, condition: impl FnOnce(&Table) -> Expr) -> Expr {
+        let (Some(outer), Some(other)) = (table.column(column), self.catalog.table(other)) else { return Expr::Never };
+        let Some(inner) = other.primary_key.first().and_then(|key| other.column(key)) else { return Expr::Never };
+        let join = Join { outer: Scalar::column(outer), inner: Scalar::column(inner), through: None };
+        let read = Read::rows(other, condition(other));
+        Expr::Exists(Box::new(Embed { one: true, join, read }))
+    }
+
+    /// A condition of a rule. What it says of columns that are not there, or of what is not known of the asker, does not hold, and neither
+    /// does its opposite: then this is nothing.
+    fn stated(&self, table: &Table, condition: &RowCondition, negated: bool) -> Option<Expr> {
+        Some(match condition {
+            RowCondition::All { all } => Expr::And(all.iter().map(|one| self.stated(table, one, negated)).collect::<Option<_>>()?),
+            RowCondition::Any { any } if negated => Expr::Or(any.iter().map(|one| self.stated(table, one, negated)).collect::<Option<_>>()?),
+            // One way that is closed closes no other.
+            RowCondition::Any { any } => Expr::Or(any.iter().filter_map(|one| self.stated(table, one, negated)).collect()),
+            RowCondition::Not { not } => Expr::Not(Box::new(self.stated(table, not, true)?)),
+            RowCondition::Employee { employee } => self.of_employee(table, employee, negated)?,
+            RowCondition::Compare { column, op, value } => self.comparison(table, column, *op, value)?,
+        })
+    }
+
+    fn of_employee(&self, table: &Table, condition: &RowCondition, negated: bool) -> Option<Expr> {
+        if table.name == "employees" {
+            return self.stated(table, condition, negated);
+        }
+        let employees = self.catalog.table("employees")?;
+        if let Some((column, whole)) = &table.part_of {
+            let inner = self.of_employee(self.catalog.table(whole)?, condition, negated)?;
+            return Some(self.of_other(table, column, whole, |_| inner));
+        }
+        let inner = self.stated(employees, condition, negated)?;
+        Some(self.of_other(table, table.owner.as_ref()?, "employees", |_| inner))
+    }
+
+    fn comparison(&self, table: &Table, column: &str, op: RowOperator, value: &serde_json::Value) -> Option<Expr> {
+        let column = table.column(column).filter(|column| !column.hidden && !column.sealed)?;
+        let scalar = Scalar::column(column);
+        let value = match claim_of(value) {
+            Some(claim) => self.asker.claim(claim)?,
+            None => value.clone(),
+        };
+        let typed = |value: serde_json::Value| Cell::Json(value).typed(column.kind).ok().filter(|value| !matches!(value, Value::Null(_)));
+        let compare = |comparison| Some(Expr::Compare(scalar.clone(), comparison, typed(value.clone())?));
+        match op {
+            RowOperator::IsNull => Some(Expr::IsNull(scalar)),
+            RowOperator::In => {
+                let values = value.as_array()?.iter().cloned().map(typed).collect::<Option<Vec<_>>>()?;
+                Some(Expr::In(scalar, values))
+            }
+            RowOperator::Eq => compare(Comparison::Equal),
+            RowOperator::Neq => compare(Comparison::NotEqual),
+            RowOperator::Gt => compare(Comparison::Greater),
+            RowOperator::Gte => compare(Comparison::GreaterOrEqual),
+            RowOperator::Lt => compare(Comparison::Less),
+            RowOperator::Lte => compare(Comparison::LessOrEqual),
+        }
+    }
+
     /// The refusal of a column: the same for one that does not exist, unless the asker may see everything anyway.
     fn no_column(&self, table: &Table, access: &Access, name: &str) -> RestError {
         if access.is_everything() {
@@ -142,13 +220,13 @@ impl Resolver<'_> {
 impl Level {
     /// The columns that `*` stands for.
     fn columns(&self) -> impl Iterator<Item = &Arc<Column>> {
-        self.table.columns.iter().filter(|column| self.access.column(Action::Read, column) != Rows::None)
+        self.table.shown().filter(|column| self.access.column(Action::Read, column) != Rows::None)
     }
 
     /// A column as the asker sees it.
     fn scalar(&self, resolver: &Resolver<'_>, name: &str) -> RestResult<Scalar> {
         let refused = || resolver.no_column(&self.table, &self.access, name);
-        let column = self.table.column(name).ok_or_else(refused)?;
+        let column = self.table.column(name).filter(|column| !column.hidden).ok_or_else(refused)?;
         let mask = match self.access.column(Action::Read, column) {
             Rows::None => return Err(refused()),
             Rows::All => None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Level, MAX_ROWS, Resolver, cast, filter::Sight, relation::Junction, value::type_name};
+use super::{Level, Resolver, cast, filter::Sight, relation::Junction, sealed::not_sealed, value::type_name};
 use crate::{
     crypto::{hex, sha256},
     db::Type,
@@ -102,7 +102,7 @@ impl Resolver<'_> {
             read.shows_cursor = shows_cursor;
         }
         if !all || read.is_grouped() {
-            read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+            read.limit = Some(read.limit.unwrap_or(self.max_rows).min(self.max_rows));
         }
         Ok(read)
     }
@@ -168,19 +168,7 @@ impl Resolver<'_> {
         let order = self.order(&sight, &said, found)?;
         let filter = self.within(table, &level.base).and(filter);
         let (limit, offset) = page(&said)?;
-        let mut read = Read {
-            table: Arc::clone(table),
-            output,
-            filter,
-            order,
-            limit,
-            offset,
-            version: None,
-            ranking: None,
-            keyset: None,
-            after: None,
-            shows_cursor: false,
-        };
+        let mut read = Read { output, order, limit, offset, ..Read::rows(table, filter) };
         if read.is_grouped() {
             if said.orders.is_empty() {
                 read.order = Vec::new();
@@ -249,6 +237,9 @@ impl Resolver<'_> {
         if let (Some(scalar), Some(before)) = (&mut of, before) {
             scalar.cast = cast(scalar, before)?;
         }
+        if let Some(scalar) = of.clone().filter(|_| function != Aggregate::Count) {
+            not_sealed(scalar)?;
+        }
         if let Some(scalar) = &of {
             check_aggregate(function, scalar.kind())?;
         }
@@ -281,7 +272,7 @@ impl Resolver<'_> {
                 .details("Only rows of a to-many relationship can be put together, and not spread"));
         }
         if !relation.one {
-            read.limit = Some(read.limit.unwrap_or(MAX_ROWS).min(MAX_ROWS));
+            read.limit = Some(read.limit.unwrap_or(self.max_rows).min(self.max_rows));
         }
         let embed = Embed { one: relation.one, join, read };
         Ok(Embedded { alias: item.alias.clone(), name: item.name.clone(), embed })
@@ -303,14 +294,14 @@ impl Resolver<'_> {
 
     fn order_term(&self, sight: &Sight<'_>, term: &OrderTerm) -> RestResult<Order> {
         let by = match &term.relation {
-            None => OrderBy::Value(sight.level.field(self, &term.field)?),
+            None => OrderBy::Value(not_sealed(sight.level.field(self, &term.field)?)?),
             Some(name) => {
                 let embedded = sight.embeds.iter().find(|embedded| embedded.is_called(name)).ok_or_else(|| not_embedded(name))?;
                 let Embed { one: true, join, read } = &embedded.embed else {
                     return Err(RestError::new("PGRST118", format!("A related order on '{name}' is not possible"))
                         .details(format!("'{}' and '{name}' do not form a many-to-one or one-to-one relationship", sight.level.table.name)));
                 };
-                let scalar = self.level(&read.table)?.field(self, &term.field)?;
+                let scalar = not_sealed(self.level(&read.table)?.field(self, &term.field)?)?;
                 OrderBy::Related(Box::new(join.clone()), Arc::clone(&read.table), Box::new(read.filter.clone()), scalar)
             }
         };

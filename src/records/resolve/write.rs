@@ -9,15 +9,17 @@ use uuid::Uuid;
 
 use super::{Cell, Resolver};
 use crate::{
-    db::Value,
+    db::{Timestamp, Value},
     records::{
         catalog::{Column, Default, Table},
         error::{RestError, RestResult},
+        execute::Reveal,
         parse::{Condition, IfMatch, Missing, Operand, Operator, QueryString, Resolution},
         plan::{self, Comparison, Conflict, Delete, Expr, Guard, Insert, OnConflict, Scalar, Update},
         rights::{Access, Action, Rows},
         search,
     },
+    tenants::custom_validator,
 };
 
 /// Characters in the text of a key, at the most.
@@ -72,8 +74,14 @@ impl Resolver<'_> {
         for (_, column) in &given {
             check = check.and(self.within(table, &access.column(Action::Insert, column)));
         }
-        let columns = filled_columns(table, &given);
-        let rows = body.rows.into_iter().map(|row| self.new_row(table, &columns, &given, row, upsert.missing)).collect::<RestResult<Vec<_>>>()?;
+        let columns = Self::with_sealed(table, filled_columns(table, &given));
+        let custom = self.custom(table)?;
+        let new_row = |row| {
+            let row = self.new_row(table, &columns, &given, row, upsert.missing)?;
+            check_custom(custom.as_ref(), &columns, &row)?;
+            Ok(row)
+        };
+        let rows = body.rows.into_iter().map(new_row).collect::<RestResult<Vec<_>>>()?;
         let conflict = upsert.resolution.map(|resolution| self.conflict(table, &access, query, &given, resolution)).transpose()?;
         if let Some(Conflict { columns: key, then: OnConflict::Update(..) }) = &conflict {
             refuse_repeats(key, &columns, &rows)?;
@@ -182,6 +190,23 @@ impl Resolver<'_> {
         if self.asker.access(table).row(Action::Insert, table) == Rows::All { Ok(()) } else { Err(self.denied_table(&table.name)) }
     }
 
+    /// Numbers to be shown whole.
+    pub(crate) fn reveal(&self, table: &Arc<Table>, column: &str, ids: &[Uuid], reason: String) -> RestResult<Reveal> {
+        let level = self.level(table)?;
+        let column = level.scalar(self, column)?.column;
+        if !column.sealed {
+            return Err(RestError::new("22023", format!("the column {} is not masked", column.name)));
+        }
+        let rows = level.access.column(Action::Reveal, &column);
+        if rows == Rows::None {
+            return Err(self.denied_table(&table.name));
+        }
+        let key = table.primary_key.first().and_then(|key| table.column(key));
+        let named = key.map_or(Expr::Never, |key| Expr::Touched(Arc::clone(key), super::super::sql::id_list(ids)));
+        let filter = self.within(table, &level.base).and(named);
+        Ok(Reveal { table: Arc::clone(table), column, filter, allowed: self.within(table, &rows), reason })
+    }
+
     fn updatable(&self, table: &Arc<Table>) -> RestResult<Access> {
         let access = self.asker.access(table);
         if table.read_only || access.any(Action::Update) == Rows::None {
@@ -190,19 +215,35 @@ impl Resolver<'_> {
         Ok(access)
     }
 
+    /// What checks the fields of a tenant's own, where the table has them.
+    fn custom(&self, table: &Table) -> RestResult<Option<jsonschema::Validator>> {
+        let schema = self.custom_schema.filter(|_| table.name == "employees");
+        Ok(schema.map(custom_validator).transpose()?)
+    }
+
     /// The values that a row is given, and the rows in which all of them may be changed.
     fn changes(&self, table: &Arc<Table>, access: &Access, given: &[(usize, Arc<Column>)], mut row: Vec<Option<Cell>>) -> RestResult<Changes> {
         let mut allowed = Expr::Always;
         let mut set = Vec::new();
+        let custom = if given.iter().any(|(_, column)| column.name == CUSTOM) { self.custom(table)? } else { None };
         for (index, column) in given {
             let Some(cell) = row.get_mut(*index).and_then(Option::take) else { continue };
             let mut value = cell.typed(column.kind)?;
+            // Who sends back what was shown does not mean to change it.
+            if Self::is_mask(column, &value) {
+                continue;
+            }
             check_length(table, column, &value)?;
+            check_custom(custom.as_ref(), std::slice::from_ref(column), std::slice::from_ref(&value))?;
             if matches!(value, Value::Null(_)) && !column.nullable {
                 return Err(null_refused(table, column));
             }
             fold_address(table, column, &mut value);
             allowed = allowed.and(self.within(table, &access.column(Action::Update, column)));
+            if let (true, Some((sealed, hash))) = (column.sealed, table.beside(column)) {
+                set.extend([column, sealed, hash].into_iter().map(Arc::clone).zip(self.seal(table, column, &value)?));
+                continue;
+            }
             set.push((Arc::clone(column), value));
         }
         Ok((set, allowed))
@@ -262,7 +303,7 @@ impl Resolver<'_> {
             if key.is_empty() {
                 continue;
             }
-            let Some(column) = table.column(key) else {
+            let Some(column) = table.column(key).filter(|column| !column.hidden) else {
                 return Err(if access.is_everything() { unknown_key(table, key) } else { self.no_column(table, access, key) });
             };
             if access.column(action, column) == Rows::None {
@@ -298,12 +339,21 @@ impl Resolver<'_> {
                     value
                 }
                 Some(None) if missing == Missing::Null => Value::Null(column.kind),
-                _ => self.default_value(column),
+                _ => default_value(column, self.now),
             };
             row.push(value);
         }
         if table.name == "employees" {
             complete_names(columns, &mut row);
+        }
+        for (place, column) in columns.iter().enumerate().filter(|(_, column)| column.sealed) {
+            let values = self.seal(table, column, &row[place])?;
+            let Some((sealed, hash)) = table.beside(column) else { continue };
+            for (column, value) in [column, sealed, hash].into_iter().zip(values) {
+                if let Some(place) = columns.iter().position(|own| own == column) {
+                    row[place] = value;
+                }
+            }
         }
         for (column, value) in columns.iter().zip(&mut row) {
             if matches!(value, Value::Null(_)) && !column.nullable {
@@ -312,19 +362,6 @@ impl Resolver<'_> {
             fold_address(table, column, value);
         }
         Ok(row)
-    }
-
-    fn default_value(&self, column: &Column) -> Value {
-        match column.default {
-            Default::Null | Default::Derived => Value::Null(column.kind),
-            Default::NewId => Value::Uuid(Uuid::now_v7()),
-            Default::Now => Value::Timestamp(self.now),
-            Default::Version => Value::I64(1),
-            Default::Text(text) => Value::Text(text.to_owned()),
-            Default::Number(number) => Value::I64(number),
-            Default::Truth(truth) => Value::Bool(truth),
-            Default::Json(json) => Value::Json(json.to_owned()),
-        }
     }
 
     fn conflict(
@@ -356,7 +393,21 @@ impl Resolver<'_> {
                 rows => allowed = allowed.and(self.within(table, &rows)),
             }
         }
-        Ok(Conflict { columns, then: OnConflict::Update(set, Box::new(allowed)) })
+        Ok(Conflict { columns, then: OnConflict::Update(Self::with_sealed(table, set), Box::new(allowed)) })
+    }
+}
+
+/// What a column holds in a new row that does not say.
+pub(crate) fn default_value(column: &Column, now: Timestamp) -> Value {
+    match column.default {
+        Default::Null | Default::Derived | Default::Kept => Value::Null(column.kind),
+        Default::NewId => Value::Uuid(Uuid::now_v7()),
+        Default::Now => Value::Timestamp(now),
+        Default::Version => Value::I64(1),
+        Default::Text(text) => Value::Text(text.to_owned()),
+        Default::Number(number) => Value::I64(number),
+        Default::Truth(truth) => Value::Bool(truth),
+        Default::Json(json) => Value::Json(json.to_owned()),
     }
 }
 
@@ -389,11 +440,11 @@ fn complete_names(columns: &[Arc<Column>], row: &mut [Value]) {
     }
 }
 
-/// Addresses at work are kept in lower case, so that one address is one key.
+/// Addresses at work, and names of a directory, are kept in lower case, so that one address is one key.
 fn fold_address(table: &Table, column: &Column, value: &mut Value) {
     if let Value::Text(text) = value
         && table.name == "employees"
-        && column.name == "work_email"
+        && matches!(column.name.as_str(), "work_email" | "user_name")
     {
         *text = text.trim().to_lowercase();
     }
@@ -408,6 +459,20 @@ fn check_length(table: &Table, column: &Column, value: &Value) -> RestResult<()>
         return Err(RestError::new("22001", format!("value too long for type character varying({most})")));
     }
     Ok(())
+}
+
+/// The field that is the tenant's own.
+const CUSTOM: &str = "custom";
+
+/// The fields of a tenant's own must be what its schema says.
+fn check_custom(validator: Option<&jsonschema::Validator>, columns: &[Arc<Column>], row: &[Value]) -> RestResult<()> {
+    let Some(validator) = validator else { return Ok(()) };
+    let Some((_, Value::Json(text))) = columns.iter().zip(row).find(|(column, _)| column.name == CUSTOM) else { return Ok(()) };
+    let value = serde_json::from_str(text).unwrap_or_default();
+    let Some(error) = validator.iter_errors(&value).next() else { return Ok(()) };
+    let place = error.instance_path().to_string();
+    Err(RestError::new("23514", "new row for relation \"employees\" violates check constraint \"employees_custom_check\"")
+        .details(format!("custom{place}: {error}")))
 }
 
 fn has_filter(query: &QueryString) -> bool {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::id_list;
 use crate::{
-    db::{Dialect, SqlBuf, Tx, Value},
+    db::{Dialect, SqlBuf, Timestamp, Tx, Type, Value},
     error::Result,
     tenants::TenantId,
 };
@@ -23,6 +23,41 @@ pub(in crate::records) async fn hold_runs(tx: &Tx, tenant: TenantId, ids: &[Uuid
     push_ids(&mut sql, ids);
     // SQLite has one writer.
     sql.push(" ORDER BY r.id").pick("", " FOR SHARE");
+    tx.query_built(sql).fetch_all().await
+}
+
+/// Writes down who approved runs, and when.
+pub(in crate::records) async fn approve(tx: &Tx, tenant: TenantId, ids: &[Uuid], by: Option<Uuid>, now: Timestamp) -> Result<()> {
+    let mut sql = SqlBuf::new(tx.dialect());
+    sql.push("UPDATE payroll_runs SET approved_by = ").push_value(by.map_or(Value::Null(Type::Uuid), Value::Uuid)).push(", approved_at = ");
+    sql.push_value(now).push(" WHERE tenant_id = ").push_value(tenant).push(" AND id");
+    push_ids(&mut sql, ids);
+    tx.query_built(sql).execute().await.map(drop)
+}
+
+/// Runs of slips, by slip.
+pub(in crate::records) async fn runs_of(tx: &Tx, tenant: TenantId, slips: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>> {
+    let mut sql = SqlBuf::new(tx.dialect());
+    sql.push("SELECT s.id, s.run_id FROM payslips AS s WHERE s.tenant_id = ").push_value(tenant).push(" AND s.id");
+    push_ids(&mut sql, slips);
+    tx.query_built(sql).fetch_all().await
+}
+
+/// Of these employees what their newest assignment that holds today says, as JSON of columns of employees.
+pub(in crate::records) async fn assigned(tx: &Tx, tenant: TenantId, now: Timestamp, employees: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
+    let today = Value::Date(now.date_time().date_naive());
+    let mut sql = SqlBuf::new(tx.dialect());
+    sql.push("SELECT a.employee_id, ").pick("json_object(", "json_build_object(");
+    for (index, name) in ["department_id", "position_id", "job_title", "manager_id", "location_id"].into_iter().enumerate() {
+        sql.push(if index == 0 { "'" } else { ", '" }).push(name).push("', a.").push(name);
+    }
+    sql.pick(")", ")::text").push(" FROM job_assignments AS a WHERE a.tenant_id = ").push_value(tenant).push(" AND a.employee_id");
+    push_ids(&mut sql, employees);
+    sql.push(" AND a.effective_from <= ").push_value(today.clone()).push(" AND (a.effective_to IS NULL OR a.effective_to > ");
+    sql.push_value(today.clone()).push(") AND NOT EXISTS (SELECT 1 FROM job_assignments AS b WHERE b.tenant_id = ").push_value(tenant);
+    sql.push(" AND b.employee_id = a.employee_id AND b.effective_from <= ").push_value(today.clone());
+    sql.push(" AND (b.effective_to IS NULL OR b.effective_to > ").push_value(today);
+    sql.push(") AND (b.effective_from > a.effective_from OR b.effective_from = a.effective_from AND b.id > a.id)) ORDER BY a.employee_id");
     tx.query_built(sql).fetch_all().await
 }
 

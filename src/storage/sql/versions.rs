@@ -57,12 +57,12 @@ pub(in crate::storage) async fn keep(conn: &Conn, tenant: TenantId, now: Timesta
     usage::count(conn, tenant, bucket, object, Change::Comes).await
 }
 
-/// What an object was, the last first.
+/// What an object was, the last first: of two that ended at once the one that was removed.
 pub(in crate::storage) async fn of_object(conn: &Conn, tenant: TenantId, bucket: &str, name: &str, limit: i64) -> Result<Vec<Version>> {
     conn.query(
         "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at,
              found_type, ended_at, removed
-         FROM object_versions WHERE tenant_id = $1 AND bucket_id = $2 AND name = $3 ORDER BY ended_at DESC, blob_id LIMIT $4",
+         FROM object_versions WHERE tenant_id = $1 AND bucket_id = $2 AND name = $3 ORDER BY ended_at DESC, removed DESC, blob_id LIMIT $4",
     )
     .bind(tenant)
     .bind(bucket)
@@ -163,7 +163,7 @@ pub(in crate::storage) async fn surplus(conn: &Conn, tenant: TenantId, bucket: &
         "SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at, updated_at,
              found_type, ended_at, removed
          FROM (SELECT name, id, blob_id, owner_id, size, sha256, content_type, cache_control, robots_tag, user_metadata, created_at,
-                   updated_at, found_type, ended_at, removed, row_number() OVER (PARTITION BY name ORDER BY ended_at DESC, blob_id) AS place
+                   updated_at, found_type, ended_at, removed, row_number() OVER (PARTITION BY name ORDER BY ended_at DESC, removed DESC, blob_id) AS place
                FROM object_versions WHERE tenant_id = $1 AND bucket_id = $2) AS placed
          WHERE place > $3 LIMIT $4",
     )

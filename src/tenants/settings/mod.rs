@@ -10,6 +10,7 @@ mod mail;
 mod mfa;
 mod password;
 mod providers;
+mod records;
 mod redirects;
 mod secret;
 mod sms;
@@ -29,6 +30,7 @@ pub use self::{
     mfa::MfaSettings,
     password::{CharacterKind, PasswordRules, PwnedCheck},
     providers::{IdentitySettings, PROVIDERS, ProviderSettings},
+    records::{FieldGroup, RecordAction, RecordRule, RecordSettings, RowCondition, RowOperator, RowScope, claim_of, custom_validator},
     redirects::{RedirectSettings, read_redirect},
     secret::SecretSetting,
     sms::SmsProvider,
@@ -45,7 +47,7 @@ use crate::{
 };
 
 /// What a tenant can choose.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantSettings {
     /// Who may become a user.
@@ -78,16 +80,6 @@ pub struct TenantSettings {
     pub records: RecordSettings,
     /// Who may see which files.
     pub storage: StorageSettings,
-}
-
-/// What may be asked of records.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RecordSettings {
-    /// Whether rows may be put together: `sum()`, `avg()`, `min()`, `max()`, `count()`. They reach no field that the caller may not read.
-    pub aggregates: bool,
-    /// Whether `Prefer: tx=rollback` undoes a write after answering it.
-    pub rollback: bool,
 }
 
 /// Who may become a user.
@@ -194,6 +186,7 @@ impl TenantSettings {
         self.sms.check()?;
         self.mfa.check()?;
         providers::check(&self.providers)?;
+        self.records.check()?;
         self.storage.check()?;
         self.limits.check()?;
         self.captcha.check()?;
@@ -270,6 +263,8 @@ fn merge(target: &mut Value, change: Value, default: Option<&Value>) {
         match (value, default) {
             (Value::Null, Some(default)) => drop(target.insert(name, default.clone())),
             (Value::Null, None) => drop(target.shift_remove(&name)),
+            // What a schema no longer says should not stay in it.
+            (value, _) if name == "custom_schema" => drop(target.insert(name, value)),
             (value, default) => merge(target.entry(name).or_insert(Value::Null), value, default),
         }
     }

@@ -4,6 +4,7 @@ mod files;
 mod object_store;
 mod refusals;
 mod resumable;
+mod rules;
 mod start;
 mod together;
 mod users;

@@ -283,7 +283,7 @@ async fn functions_are_called_by_get_and_post() {
             "payroll_totals",
             json!({ "run_id": run }),
             "",
-            json!([{ "run_id": run, "currency": "USD", "slips": 2, "gross_minor": 300, "deductions_minor": 0, "tax_minor": 20, "net_minor": 280 }]),
+            json!([{ "run_id": run, "currency": "USD", "slips": 2, "gross_minor": 300, "deductions_minor": 0, "tax_minor": 20, "employer_cost_minor": 0, "net_minor": 280 }]),
         ),
     ] {
         let posted = service.post(&format!("/rest/v1/rpc/{name}?{query}"), arguments.clone()).await;

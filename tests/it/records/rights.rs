@@ -345,7 +345,9 @@ async fn a_manager_sees_the_work_of_those_who_report() {
     assert_eq!(numbers(&office.manager, "").await, ["1", "2", "3", "4", "5"]);
     assert_eq!(numbers(&office.manager, "hired_on=eq.2001-01-01").await, ["1", "2", "3"]);
     assert_eq!(get(&office.manager, "job_assignments?select=id").await.1.as_array().unwrap().len(), 3);
-    assert_eq!(get(&office.manager, "employee_private?select=mobile").await.1, json!([{ "mobile": "canary-mobile" }]));
+    // Of what concerns persons it sees its own, and of its reports whom to call.
+    assert_eq!(get(&office.manager, "employee_private?select=mobile&mobile=not.is.null").await.1, json!([{ "mobile": "canary-mobile" }]));
+    assert_eq!(get(&office.manager, "employee_private?select=emergency_contacts").await.1.as_array().unwrap().len(), 3);
     assert_eq!(get(&office.manager, "payslips?select=gross_minor").await.1, json!([{ "gross_minor": 777_123 }]));
     let reply = office.manager.patch("/rest/v1/employees?employee_number=eq.2", json!({ "job_title": "x" })).await;
     assert_eq!(reply.status, 403);

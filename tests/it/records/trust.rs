@@ -12,17 +12,17 @@ fn answering(client: &Client) -> Client {
     client.clone().header("prefer", "return=representation")
 }
 
-async fn made(client: &Client, table: &str, row: Value) -> Value {
+pub(super) async fn made(client: &Client, table: &str, row: Value) -> Value {
     let reply = answering(client).post(&format!("/rest/v1/{table}"), row).await;
     assert_eq!(reply.status, 201, "{}", reply.text());
     reply.json()[0].clone()
 }
 
-fn at(table: &str, row: &Value) -> String {
+pub(super) fn at(table: &str, row: &Value) -> String {
     format!("/rest/v1/{table}?id=eq.{}", row["id"].as_str().unwrap())
 }
 
-fn refused(reply: &crate::support::Reply, status: u16, code: &str) -> Value {
+pub(super) fn refused(reply: &crate::support::Reply, status: u16, code: &str) -> Value {
     let body = reply.json();
     assert_eq!((reply.status.as_u16(), body["code"].as_str()), (status, Some(code)), "{body}");
     body

@@ -171,6 +171,21 @@ async fn pages_are_counted() {
 }
 
 #[tokio::test]
+async fn no_answer_has_more_rows_than_the_setting_allows() {
+    let app = TestApp::with(|config| config.records.max_rows = 3).await;
+    let service = app.service();
+    company(&service).await;
+    for query in ["", "&limit=100"] {
+        let page = service.clone().header("prefer", "count=exact").get(&format!("/rest/v1/employees?select=id{query}")).await;
+        assert_eq!((page.status.as_u16(), page.header("content-range")), (206, "0-2/4"), "{query}");
+    }
+    let ranged = service.clone().header("range", "0-99").get("/rest/v1/employees?select=id").await;
+    assert_eq!(ranged.header("content-range"), "0-2/*");
+    let embedded = service.get("/rest/v1/departments?select=employees(id)&employees=not.is.null").await.json();
+    assert!(embedded.as_array().unwrap().iter().all(|department| department["employees"].as_array().unwrap().len() <= 3), "{embedded}");
+}
+
+#[tokio::test]
 async fn one_row_is_answered_as_an_object() {
     let app = TestApp::new().await;
     let service = app.service();

@@ -1,0 +1,37 @@
+-- What a directory that keeps employees knows of them (SCIM 2.0).
+
+-- The name they sign in by there, in lower case; nothing where that is the address at work.
+ALTER TABLE employees ADD COLUMN user_name text;
+-- When the directory removed them: they are gone for it, and stay in the books.
+ALTER TABLE employees ADD COLUMN deleted_at text;
+CREATE UNIQUE INDEX employees_user_name_key ON employees (tenant_id, user_name);
+
+CREATE TABLE employee_groups (
+    tenant_id integer NOT NULL,
+    id text NOT NULL,
+    display_name text NOT NULL,
+    external_id text,
+    version integer NOT NULL DEFAULT 1,
+    created_at text NOT NULL,
+    updated_at text NOT NULL,
+    CONSTRAINT employee_groups_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT employee_groups_display_name_key UNIQUE (tenant_id, display_name),
+    CONSTRAINT employee_groups_external_id_key UNIQUE (tenant_id, external_id),
+    CONSTRAINT employee_groups_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants (id)
+) STRICT;
+
+CREATE TABLE employee_group_members (
+    tenant_id integer NOT NULL,
+    id text NOT NULL,
+    group_id text NOT NULL,
+    employee_id text NOT NULL,
+    version integer NOT NULL DEFAULT 1,
+    created_at text NOT NULL,
+    updated_at text NOT NULL,
+    CONSTRAINT employee_group_members_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT employee_group_members_group_id_employee_id_key UNIQUE (tenant_id, group_id, employee_id),
+    CONSTRAINT employee_group_members_group_id_fkey FOREIGN KEY (tenant_id, group_id) REFERENCES employee_groups (tenant_id, id) ON DELETE CASCADE,
+    CONSTRAINT employee_group_members_employee_id_fkey FOREIGN KEY (tenant_id, employee_id) REFERENCES employees (tenant_id, id) ON DELETE CASCADE
+) STRICT;
+
+CREATE INDEX employee_group_members_employee_id_idx ON employee_group_members (tenant_id, employee_id);
