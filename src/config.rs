@@ -792,6 +792,7 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("records.max_rows", 1, 1_000_000),
     ("storage.max_upload_bytes", 1, 1 << 50),
     ("images.threads", 0, 1024),
+    ("images.cache_bytes", 0, 1 << 40),
     ("images.max_source_bytes", 1, 1 << 30),
     ("images.max_pixels", 1, 1 << 32),
 ];

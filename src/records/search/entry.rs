@@ -219,7 +219,8 @@ mod tests {
             assert!(entry.terms.iter().any(|own| own == term), "{term} in {:?}", entry.terms);
         }
         assert_eq!(entry.name, "李娜");
-        assert!(entry.words.iter().eq(["lina"]), "{:?}", entry.words);
+        // 娜 is read in two ways; "na" is too short to be typed wrong.
+        assert!(entry.words.iter().eq(["lina", "linuo", "nuo"]), "{:?}", entry.words);
         assert!(entry.initials.contains(" ln "));
     }
 
