@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod logging;
 pub mod mail;
 pub mod outbound;
+mod priority;
 pub mod records;
 pub mod router;
 pub mod server;

@@ -23,13 +23,13 @@ use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization;
 
 use super::foreign::{self, Foreign};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    priority,
+};
 
 /// How long a thread keeps its memory without work.
 const IDLE: Duration = Duration::from_mins(1);
-
-/// The nicest a hash may be to everything else without starving: half of the lowest priority there is.
-const NICENESS: i32 = 10;
 
 /// A stored hash that asks for more than this was not made by us, whose settings end here, too, and could be made to stop us.
 const MOST_MEMORY_KIB: u32 = 256 * 1024;
@@ -202,7 +202,7 @@ impl Pool {
     }
 
     fn run(&self) {
-        lower_priority();
+        priority::lower();
         let mut memory = Vec::new();
         while let Some(job) = self.next() {
             // Who no longer waits for the answer is not worth 19 MiB of work.
@@ -344,14 +344,6 @@ fn same_costs(one: &Params, other: &Params) -> bool {
 
 fn refused(error: impl std::fmt::Display) -> Error {
     Error::internal(format!("Argon2 refused: {error}"))
-}
-
-/// Linux gives each thread a priority of its own; elsewhere the pool's size has to do.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
-        tracing::debug!(%error, "a password thread keeps its priority");
-    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::{num::NonZero, sync::Arc};
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    priority,
+};
 
 /// Pictures that may wait for their turn.
 const QUEUE: usize = 32;
-/// Half of the lowest priority there is.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
 
 pub(super) struct Pool {
     /// A permit for each that may be made or wait.
@@ -38,19 +38,11 @@ impl Pool {
         let input = input.await?;
         let (answer, result) = oneshot::channel();
         std::thread::Builder::new().name("picture".to_owned()).spawn(move || {
-            lower_priority();
+            priority::lower();
             // Who has gone away gets nothing, but the turn ends only when the work does.
             let _ = answer.send(work(input));
             drop((turn, place));
         })?;
         result.await.map_err(|_| Error::internal("a thread ended before it had made its picture"))
-    }
-}
-
-/// Linux gives each thread a priority of its own; elsewhere the pool's size has to do.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
-        tracing::debug!(%error, "a thread that makes pictures keeps its priority");
     }
 }
