@@ -10,10 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::{
-    plan::{Delete, Insert},
-    search::{Entry, FORM, Names, name_sort, variants},
-};
+use super::search::{Entry, FORM, Names, name_sort, variants};
 use crate::{
     db::{Conn, SqlBuf, Timestamp, Value},
     error::Result,
@@ -212,16 +209,6 @@ pub(super) async fn has_row(conn: &Conn, tenant: TenantId, table: &str, values: 
     }
     sql.push(" LIMIT 1");
     Ok(conn.query_built(sql).fetch_optional::<(i64,)>().await?.is_some())
-}
-
-/// The table and its plans, for who reads a refusal.
-pub(super) enum Attempt<'p> {
-    /// Rows were to be made.
-    Insert(&'p Insert),
-    /// Rows were to be changed.
-    Update(&'p super::plan::Update),
-    /// Rows were to be removed.
-    Delete(&'p Delete, &'p [Uuid]),
 }
 
 /// Removes a deleted tenant's records.
